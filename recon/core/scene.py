@@ -1,0 +1,270 @@
+"""The scene folder: what a run leaves, and the record that lets a later run resume it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from recon.core.camera import CameraTrajectory
+from recon.core.errors import InputError, StaleSceneError
+from recon.core.people import CameraMotion, PersonTrack, WorldMotion, WorldPlacement
+from recon.core.stage import Decision, StageReport
+from recon.core.storage import load_items, save_items, write_atomic
+from recon.core.video import VideoInfo
+
+SCHEMA_VERSION = 1
+
+StageName = Literal["video", "people", "camera", "body", "world"]
+
+STAGE_INPUTS: dict[StageName, tuple[StageName, ...]] = {
+    "video": (),
+    "people": ("video",),
+    "camera": ("video", "people"),
+    "body": ("video", "people", "camera"),
+    "world": ("video", "camera", "body"),
+}
+"""The stages in order, each with the stages whose results it reads."""
+
+STAGE_FILES: dict[StageName, tuple[str, ...]] = {
+    "video": ("video.npz",),
+    "people": ("people.npz",),
+    "camera": ("camera.npz",),
+    "body": ("body.npz",),
+    "world": ("placement.npz", "world.npz"),
+}
+
+CONVENTIONS = {
+    "camera": "OpenCV: +x right, +y down, +z forward; pixel centres at (0.5, 0.5)",
+    "slam": "the camera tracker's own frame: arbitrary scale and gauge",
+    "world": "metric, right-handed, +z up (gravity), floor at z = 0",
+    "transforms": "T_a_b maps b-coordinates to a-coordinates; Ts_world_camera is camera to world",
+    "poses": "SMPL-X joint rotations (pelvis, 21 body joints, 15 per hand), each relative to its "
+    "parent, rest pose T-pose y-up facing +z",
+    "units": "metres, radians, seconds, pixels",
+}
+
+
+class Scene:
+    """A scene folder: `scene.json` plus the files of each stage.
+
+    Read results through `video`, `tracks`, `camera`, `camera_motions`, `placement` and
+    `world_motions`; each raises StaleSceneError if its stage has not run.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def create(cls, path: str | Path) -> Scene:
+        """The scene at `path`, made if it does not exist; an existing scene is kept.
+
+        Raises:
+            InputError: the path is a file, or a folder that holds something else.
+        """
+        path = Path(path)
+        if (path / "scene.json").exists():
+            return cls.open(path)
+        if path.exists() and not path.is_dir():
+            raise InputError(
+                f"expected a folder for the scene, got the file {path}; use --scene DIR"
+            )
+        if path.is_dir() and any(not p.name.startswith(".") for p in path.iterdir()):
+            raise InputError(
+                f"expected an empty folder or a scene, got {path} with other files in it; "
+                "use --scene DIR"
+            )
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            scene = cls(path, {"schema": SCHEMA_VERSION, "conventions": CONVENTIONS, "stages": {}})
+            scene._write()
+        except OSError as error:
+            raise InputError(
+                f"expected a writable folder for the scene, got {path}: {error.strerror}; "
+                "use --scene DIR"
+            ) from error
+        return scene
+
+    @classmethod
+    def open(cls, path: str | Path) -> Scene:
+        """The existing scene at `path`.
+
+        Raises:
+            InputError: there is no scene. StaleSceneError: it has another schema version.
+        """
+        path = Path(path)
+        try:
+            manifest = json.loads((path / "scene.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            raise InputError(
+                f"expected a scene folder with scene.json, got {path}; "
+                "make one with: recon run VIDEO"
+            ) from None
+        except (ValueError, OSError) as error:
+            raise StaleSceneError(
+                f"expected a readable scene.json in {path}, got: {error}; "
+                "delete the folder and run again"
+            ) from error
+        if not isinstance(manifest, dict) or not isinstance(manifest.get("stages"), dict):
+            raise StaleSceneError(f"expected a scene.json with stages in {path}; run again")
+        if manifest.get("schema") != SCHEMA_VERSION:
+            raise StaleSceneError(
+                f"expected scene schema {SCHEMA_VERSION}, got {manifest.get('schema')} in {path}; "
+                "run the video again into a new folder"
+            )
+        return cls(path, manifest)
+
+    def _write(self) -> None:
+        text = json.dumps(self.manifest, indent=1, ensure_ascii=False)
+        write_atomic(self.path / "scene.json", lambda file: file.write(text.encode("utf-8")))
+
+    # Results ---------------------------------------------------------------------------------
+
+    @property
+    def video(self) -> VideoInfo:
+        """The clip this scene was made from."""
+        return self._load("video", "video.npz", VideoInfo)[0]
+
+    @property
+    def tracks(self) -> list[PersonTrack]:
+        """Tracked people, most important first; empty if nobody was seen."""
+        return self._load("people", "people.npz", PersonTrack)
+
+    @property
+    def camera(self) -> CameraTrajectory:
+        """Intrinsics and trajectory in the slam frame."""
+        return self._load("camera", "camera.npz", CameraTrajectory)[0]
+
+    @property
+    def camera_motions(self) -> list[CameraMotion]:
+        """Fitted bodies in the camera frame."""
+        return self._load("body", "body.npz", CameraMotion)
+
+    @property
+    def placement(self) -> WorldPlacement:
+        """Metric scale, gravity and floor, and the camera in the world."""
+        return self._load("world", "placement.npz", WorldPlacement)[0]
+
+    @property
+    def world_motions(self) -> list[WorldMotion]:
+        """Bodies in the world frame."""
+        return self._load("world", "world.npz", WorldMotion)
+
+    def _load(self, stage: StageName, name: str, kind: type) -> list[Any]:
+        if stage not in self.manifest["stages"]:
+            raise StaleSceneError(
+                f"expected the stage '{stage}' in {self.path}, which has not run; "
+                "finish it with: recon run VIDEO"
+            )
+        return load_items(self.path / name, kind)
+
+    def save(self, name: str, items: list[Any]) -> None:
+        """Writes a stage's result file; call `record` when all of them are written."""
+        save_items(self.path / name, items)
+
+    # Records ---------------------------------------------------------------------------------
+
+    def why_stale(self, stage: StageName, config: Any, code_version: str) -> str | None:
+        """Why a stage must run, in words; None if its record matches and it can be skipped."""
+        record = self.manifest["stages"].get(stage)
+        if record is None:
+            return "not run yet"
+        if record["code_version"] != code_version:
+            return f"made by version {record['code_version']}, this is {code_version}"
+        changed = [
+            key
+            for key, value in _config_dict(config).items()
+            if record["config"].get(key, _MISSING) != value
+        ]
+        if changed:
+            return f"changed: {', '.join(changed)}"
+        if record["inputs"] != self._input_hashes(stage):
+            return "its inputs changed"
+        if any(not (self.path / name).exists() for name in STAGE_FILES[stage]):
+            return "its files are gone"
+        return None
+
+    def record(
+        self,
+        stage: StageName,
+        config: Any,
+        report: StageReport,
+        *,
+        seconds: float,
+        code_version: str,
+    ) -> None:
+        """Notes that a stage finished; its files must be written already."""
+        self.manifest["stages"][stage] = {
+            "config": _config_dict(config),
+            "inputs": self._input_hashes(stage),
+            "output": _hash_files([self.path / name for name in STAGE_FILES[stage]]),
+            "code_version": code_version,
+            "seconds": round(seconds, 3),
+            **dataclasses.asdict(report),
+        }
+        if stage == "video":
+            video = self.video
+            self.manifest["video"] = {
+                "path": video.path,
+                "sha256": video.sha256,
+                "width": video.width,
+                "height": video.height,
+                "times": [round(float(t), 6) for t in video.times],
+            }
+        self._write()
+
+    def forget(self, stage: StageName) -> None:
+        """Drops a stage's record, so that the next run repeats it."""
+        if self.manifest["stages"].pop(stage, None) is not None:
+            self._write()
+
+    def report(self, stage: StageName) -> StageReport:
+        """What a finished stage said about its result."""
+        record: Mapping[str, Any] = self.manifest["stages"].get(stage, {})
+        return StageReport(
+            backend=record.get("backend", ""),
+            decisions=tuple(Decision(**d) for d in record.get("decisions", ())),
+            warnings=tuple(record.get("warnings", ())),
+            numbers=dict(record.get("numbers", {})),
+        )
+
+    def seconds(self, stage: StageName) -> float | None:
+        """How long a stage took, or None if it has not run."""
+        record = self.manifest["stages"].get(stage)
+        return None if record is None else float(record["seconds"])
+
+    def _input_hashes(self, stage: StageName) -> dict[str, str | None]:
+        stages = self.manifest["stages"]
+        return {name: stages.get(name, {}).get("output") for name in STAGE_INPUTS[stage]}
+
+
+_MISSING = object()
+
+
+def _config_dict(config: Any) -> dict[str, Any]:
+    """A config dataclass as JSON-native values, so that it compares equal after a round trip."""
+    return json.loads(json.dumps(dataclasses.asdict(config), default=_json_default))
+
+
+def _json_default(value: Any) -> Any:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"not JSON-serialisable: {type(value).__name__}")
+
+
+def _hash_files(paths: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            for block in iter(lambda: file.read(1 << 20), b""):
+                digest.update(block)
+    return digest.hexdigest()

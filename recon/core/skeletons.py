@@ -1,0 +1,54 @@
+"""Joint and keypoint names that several packages share."""
+
+from __future__ import annotations
+
+BLAZEPOSE_KEYPOINTS: tuple[str, ...] = (
+    "nose",
+    "left_eye_inner", "left_eye", "left_eye_outer",
+    "right_eye_inner", "right_eye", "right_eye_outer",
+    "left_ear", "right_ear", "mouth_left", "mouth_right",
+    "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
+    "left_wrist", "right_wrist", "left_pinky", "right_pinky",
+    "left_index", "right_index", "left_thumb", "right_thumb",
+    "left_hip", "right_hip", "left_knee", "right_knee",
+    "left_ankle", "right_ankle", "left_heel", "right_heel",
+    "left_foot_index", "right_foot_index",
+)  # fmt: skip
+"""The 33 BlazePose landmarks; left and right are the person's own."""
+
+BLAZEPOSE_EDGES: tuple[tuple[int, int], ...] = (
+    (11, 12), (11, 13), (13, 15), (12, 14), (14, 16), (11, 23), (12, 24), (23, 24),
+    (23, 25), (25, 27), (27, 29), (29, 31), (27, 31), (24, 26), (26, 28), (28, 30),
+    (30, 32), (28, 32), (15, 19), (16, 20), (0, 7), (0, 8),
+)  # fmt: skip
+"""Pairs of BlazePose indices to draw as a stick figure."""
+
+SMPLX_BODY_JOINTS: tuple[str, ...] = (
+    "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2",
+    "left_ankle", "right_ankle", "spine3", "left_foot", "right_foot", "neck",
+    "left_collar", "right_collar", "head", "left_shoulder", "right_shoulder",
+    "left_elbow", "right_elbow", "left_wrist", "right_wrist",
+)  # fmt: skip
+"""The pelvis and the 21 body joints of SMPL-X, in its order."""
+
+SMPLX_BODY_PARENTS: tuple[int, ...] = (
+    -1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19,
+)  # fmt: skip
+
+_FINGERS = ("index", "middle", "pinky", "ring", "thumb")
+LEFT_HAND_JOINTS: tuple[str, ...] = tuple(f"left_{f}{k}" for f in _FINGERS for k in (1, 2, 3))
+RIGHT_HAND_JOINTS: tuple[str, ...] = tuple(f"right_{f}{k}" for f in _FINGERS for k in (1, 2, 3))
+"""The 15 joints of a hand in SMPL-X (MANO) order."""
+
+CANONICAL_JOINTS: tuple[str, ...] = SMPLX_BODY_JOINTS + LEFT_HAND_JOINTS + RIGHT_HAND_JOINTS
+"""The 52 joints of our canonical motion: SMPL-X without jaw and eyes."""
+
+
+def _hand_parents(wrist: int, first: int) -> tuple[int, ...]:
+    return tuple(wrist if k % 3 == 0 else first + k - 1 for k in range(15))
+
+
+CANONICAL_PARENTS: tuple[int, ...] = (
+    SMPLX_BODY_PARENTS + _hand_parents(20, 22) + _hand_parents(21, 37)
+)
+"""Parent index of every canonical joint, -1 for the pelvis; parents come first."""
