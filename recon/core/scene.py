@@ -15,6 +15,7 @@ import numpy as np
 from recon.core.camera import CameraTrajectory
 from recon.core.errors import InputError, StaleSceneError
 from recon.core.people import CameraMotion, PersonTrack, WorldMotion, WorldPlacement
+from recon.core.rig import Rig
 from recon.core.stage import Decision, StageReport
 from recon.core.storage import load_items, save_items, write_atomic
 from recon.core.video import VideoInfo
@@ -36,7 +37,7 @@ STAGE_FILES: dict[StageName, tuple[str, ...]] = {
     "video": ("video.npz",),
     "people": ("people.npz",),
     "camera": ("camera.npz",),
-    "body": ("body.npz",),
+    "body": ("body.npz", "rigs.npz"),
     "world": ("placement.npz", "world.npz"),
 }
 
@@ -54,8 +55,8 @@ CONVENTIONS = {
 class Scene:
     """A scene folder: `scene.json` plus the files of each stage.
 
-    Read results through `video`, `tracks`, `camera`, `camera_motions`, `placement` and
-    `world_motions`; each raises StaleSceneError if its stage has not run.
+    Read results through `video`, `tracks`, `camera`, `camera_motions`, `rigs`,
+    `placement` and `world_motions`; each raises StaleSceneError if its stage has not run.
     """
 
     def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
@@ -146,6 +147,11 @@ class Scene:
     def camera_motions(self) -> list[CameraMotion]:
         """Fitted bodies in the camera frame."""
         return self._load("body", "body.npz", CameraMotion)
+
+    @property
+    def rigs(self) -> list[Rig]:
+        """The skinned body of each motion, in the order of `camera_motions`."""
+        return self._load("body", "rigs.npz", Rig)
 
     @property
     def placement(self) -> WorldPlacement:
