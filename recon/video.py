@@ -1,0 +1,249 @@
+"""Video files and folders of images as streams of frames with real presentation times."""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from recon.core.errors import InputError
+from recon.core.stage import Progress, no_progress
+from recon.core.video import Frame, VideoInfo
+from recon.pictures import PictureSource
+
+T = TypeVar("T")
+
+_EPS = 1e-6
+"""Seconds: `--start 0.1` means the frame at 0.1 whatever its last binary digit."""
+_FRAMES_AHEAD = 4
+"""Decoded frames that wait for the consumer; 6 MB each at 1080p."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoConfig:
+    """Which frames of which video.
+
+    Args:
+        path: a video file or a folder of numbered images.
+        start, end: seconds on the video's own clock; frames with start <= time < end.
+        stride: every stride-th of these frames.
+        max_height: px; higher pictures are scaled down to it.
+        fps: frame rate of a folder of images or of a file that holds no times.
+    """
+
+    path: str = ""
+    start: float | None = None
+    end: float | None = None
+    stride: int = 1
+    max_height: int | None = None
+    fps: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.stride < 1:
+            raise InputError(f"--stride: expected 1 or more, got {self.stride}")
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise InputError(f"--end: expected more than --start {self.start}, got {self.end}")
+        if self.max_height is not None and self.max_height < 16:
+            raise InputError(f"--max-height: expected 16 or more pixels, got {self.max_height}")
+        if self.fps is not None and not 0 < self.fps < math.inf:
+            raise InputError(f"--fps: expected a positive frame rate, got {self.fps}")
+
+
+class VideoReader:
+    """Streams a clip's selected frames, the same ones at every walk (a `FrameSource`).
+
+    `VideoReader.open` decodes the clip once to learn its times; `VideoReader(config, info)`
+    trusts the result of an earlier `open`.
+    """
+
+    def __init__(self, config: VideoConfig, info: VideoInfo) -> None:
+        self.config = config
+        self._info = info
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        config: VideoConfig | None = None,
+        *,
+        progress: Progress = no_progress,
+    ) -> VideoReader:
+        """A reader for `path`, after decoding all selected frames once.
+
+        Args:
+            config: which frames; its own path is ignored.
+            progress: called with parts per thousand of the source.
+
+        Raises:
+            InputError: there is no such file, it holds no video, or fewer than two frames of it
+                can be read.
+        """
+        config = replace(config or VideoConfig(), path=str(path))
+        source = open_source(config)
+        size: tuple[int, int] | None = None
+        times: list[float] = []
+        num_broken = 0
+        since, until = _bounds(config)
+        for picture in source.pictures(since=since, until=until):
+            progress(round(1000 * source.fraction), 1000)
+            if not since <= picture.time < until:
+                continue
+            if not picture.intact:
+                num_broken += 1
+                continue
+            if size is not None and picture.size_wh != size:
+                raise InputError(
+                    f"expected one frame size, got {size[0]}x{size[1]} and then "
+                    f"{picture.size_wh[0]}x{picture.size_wh[1]} at {picture.time:.2f} s in {path}; "
+                    f"cut there with --end {picture.time:.2f} or --start {picture.time:.2f}"
+                )
+            size = picture.size_wh
+            times.append(picture.time)
+        progress(1000, 1000)
+        selected = times[:: config.stride]
+        if size is None or len(selected) < 2:
+            raise InputError(_too_few(config, len(selected), num_broken))
+        warnings = list(source.warnings)
+        if num_broken:
+            warnings.append(f"{num_broken} damaged frames were left out")
+        width, height = _output_size(size, config.max_height)
+        focal_35mm = source.focal_35mm()
+        info = VideoInfo(
+            path=str(path),
+            width=width,
+            height=height,
+            times=np.array(selected),
+            # 36 mm is the longer side of the 35 mm film frame that the equivalence refers to.
+            focal_px=None if focal_35mm is None else focal_35mm / 36 * max(width, height),
+            sha256=source.sha256(),
+            warnings=tuple(warnings),
+        )
+        return cls(config, info)
+
+    @property
+    def info(self) -> VideoInfo:
+        """Size and times of the selected frames."""
+        return self._info
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The selected frames, decoded in a thread a few frames ahead of the consumer.
+
+        Raises:
+            InputError: the source changed since it was opened.
+        """
+        return _ahead(self._decode(), _FRAMES_AHEAD)
+
+    def _decode(self) -> Iterator[Frame]:
+        info = self._info
+        wanted = info.times
+        index = 0
+        # Damage was judged once, when the clip was opened; from then on a frame is its time.
+        since, until = _bounds(self.config)
+        for picture in open_source(self.config).pictures(since=since, until=until):
+            if picture.time == wanted[index]:
+                image = _fit(picture.rgb(), info.width, info.height)
+                yield Frame(index=index, time=picture.time, image=image)
+                index += 1
+                if index == len(wanted):
+                    return
+        raise InputError(
+            f"expected the {len(wanted)} frames that {info.path} had when it was opened, got "
+            f"{index}; the video changed: run again"
+        )
+
+
+def open_source(config: VideoConfig) -> PictureSource:
+    """The file or folder that `config.path` names.
+
+    Raises:
+        InputError: there is none, or it cannot be read.
+    """
+    path = Path(config.path)
+    if not path.exists():
+        raise InputError(f"expected a video file or a folder of images, got {path}: no such file")
+    if path.is_dir():
+        from recon.image_folder import ImageFolder  # noqa: PLC0415 - OpenCV only where needed
+
+        return ImageFolder(path, fps=config.fps)
+    from recon.video_file import VideoFile  # noqa: PLC0415 - PyAV only where needed
+
+    return VideoFile(path, fps=config.fps)
+
+
+def _bounds(config: VideoConfig) -> tuple[float, float]:
+    since = -math.inf if config.start is None else config.start - _EPS
+    until = math.inf if config.end is None else config.end - _EPS
+    return since, until
+
+
+def _output_size(size_wh: tuple[int, int], max_height: int | None) -> tuple[int, int]:
+    width, height = size_wh
+    if max_height is None or height <= max_height:
+        return width, height
+    return max(1, round(width * max_height / height)), max_height
+
+
+def _fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    if image.shape[:2] == (height, width):
+        return np.ascontiguousarray(image)
+    import cv2  # noqa: PLC0415 - keeps the CLI's start light
+
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _too_few(config: VideoConfig, num_frames: int, num_broken: int) -> str:
+    where = ""
+    if config.start is not None or config.end is not None:
+        end = "its end" if config.end is None else f"{config.end:g} s"
+        where = f" between {config.start or 0:g} s and {end}"
+    broken = f" and {num_broken} damaged ones" if num_broken else ""
+    return (
+        f"expected at least 2 frames{where}, got {num_frames}{broken} from {config.path}; "
+        "choose a longer clip or other --start, --end, --stride"
+    )
+
+
+def _ahead(items: Iterator[T], size: int) -> Iterator[T]:
+    """The same items, made in a thread that runs at most `size` items ahead.
+
+    The thread has ended when this iterator is exhausted, closed or raises.
+    """
+    ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(maxsize=size)
+    stop = threading.Event()
+
+    def put(item: T | None, error: BaseException | None = None) -> None:
+        while not stop.is_set():
+            try:
+                return ready.put((item, error), timeout=0.1)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for item in items:
+                put(item)
+                if stop.is_set():
+                    return
+            put(None)
+        except BaseException as error:  # handed to the consumer, who raises it
+            put(None, error)
+
+    thread = threading.Thread(target=work, name="recon-decode", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if error is not None:
+                raise error
+            if item is None:
+                return
+            yield item
+    finally:
+        stop.set()
+        thread.join()
