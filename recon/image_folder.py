@@ -54,7 +54,7 @@ class ImageFolder:
 
     def focal_35mm(self) -> float | None:
         """The EXIF focal length in 35 mm film of the first image."""
-        from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - only for this tag
+        from PIL import Image, UnidentifiedImageError
 
         try:
             with Image.open(self.paths[0]) as image:

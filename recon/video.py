@@ -111,7 +111,7 @@ class VideoReader:
             raise InputError(_too_few(config, len(selected), num_broken))
         warnings = list(source.warnings)
         if num_broken:
-            warnings.append(f"{num_broken} damaged frames were left out")
+            warnings.append(f"{num_broken} damaged frame(s) were left out")
         width, height = _output_size(size, config.max_height)
         focal_35mm = source.focal_35mm()
         info = VideoInfo(
@@ -168,10 +168,10 @@ def open_source(config: VideoConfig) -> PictureSource:
     if not path.exists():
         raise InputError(f"expected a video file or a folder of images, got {path}: no such file")
     if path.is_dir():
-        from recon.image_folder import ImageFolder  # noqa: PLC0415 - OpenCV only where needed
+        from recon.image_folder import ImageFolder
 
         return ImageFolder(path, fps=config.fps)
-    from recon.video_file import VideoFile  # noqa: PLC0415 - PyAV only where needed
+    from recon.video_file import VideoFile
 
     return VideoFile(path, fps=config.fps)
 
@@ -192,7 +192,7 @@ def _output_size(size_wh: tuple[int, int], max_height: int | None) -> tuple[int,
 def _fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
     if image.shape[:2] == (height, width):
         return np.ascontiguousarray(image)
-    import cv2  # noqa: PLC0415 - keeps the CLI's start light
+    import cv2
 
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 

@@ -22,6 +22,8 @@ _SEEK_FROM = 5.0
 """Seconds: earlier starts are reached about as fast by decoding from the beginning."""
 _UNSPECIFIED = 2
 """AVCOL_SPC_UNSPECIFIED: the file does not say which YUV it holds."""
+_TEXT_CODECS = frozenset({"ansi", "bintext", "idf", "xbin"})
+"""FFmpeg renders text files as pictures."""
 _FOCAL_KEY = "com.apple.quicktime.camera.focal_length.35mm_equivalent"
 
 
@@ -50,7 +52,7 @@ class VideoFile:
                 reason = "the file is empty"
             raise InputError(
                 f"expected a readable video, got {self.path}: {reason}; "
-                "check that it plays, or convert it to mp4"
+                "check that it is complete and plays, or convert it to mp4"
             ) from error
 
     def focal_35mm(self) -> float | None:
@@ -75,18 +77,21 @@ class VideoFile:
             if seek:
                 container.seek(clock.container_time(since))
             frames = _Frames(container, stream)
-            declared = _declared_end(container, stream)
-            end = 0.0
+            declared = _declared_end(container, stream, clock.origin)
+            end, tail = 0.0, []
             for frame in frames:
                 time = clock.tick(frame)
                 if time is None:
                     continue
                 if time >= until:
-                    return
+                    break
                 self.fraction = min(max(time / declared, 0.0), 1.0) if declared else 0.0
                 end = time + float((frame.duration or 0) * (frame.time_base or 0))
                 yield _picture(frame, time, stream.sample_aspect_ratio)
-            self.warnings = [*clock.warnings(), *frames.warnings(end, declared, clock.step)]
+            else:
+                if declared is not None and end < declared - max(0.1, 2 * clock.step):
+                    tail = [f"of {declared:.2f} s declared, all after {end:.2f} s is missing"]
+            self.warnings = [*clock.warnings(), *frames.warnings(), *tail]
 
     def _can_seek(self, since: float) -> bool:
         """Whether a seek to `since` seconds lands on a frame with a time before it."""
@@ -129,17 +134,12 @@ class _Frames:
             if packet is None:
                 return
 
-    def warnings(self, end: float, declared: float | None, step: float) -> list[str]:
-        """What went wrong on a complete walk whose frames ended at `end` seconds."""
+    def warnings(self) -> list[str]:
         out = []
         if self.num_undecodable:
-            out.append(f"{self.num_undecodable} pieces of the video could not be decoded")
+            out.append(f"{self.num_undecodable} piece(s) of the video could not be decoded")
         if self.broken_off is not None:
-            out.append(f"the file breaks off at {end:.2f} s ({self.broken_off})")
-        elif declared is not None and end < declared - 2 * step:
-            out.append(
-                f"the file declares {declared:.2f} s but its readable frames end at {end:.2f} s"
-            )
+            out.append(f"the file breaks off before its end ({self.broken_off})")
         return out
 
 
@@ -187,32 +187,37 @@ class _Clock:
     def warnings(self) -> list[str]:
         out = []
         if self.num_repeated:
-            out.append(f"{self.num_repeated} frames that repeat an earlier time were left out")
+            out.append(f"{self.num_repeated} frame(s) that repeat an earlier time were left out")
         if self.num_restarted:
-            out.append(f"the clock restarts {self.num_restarted} times; times were joined up")
+            out.append(f"the clock restarts {self.num_restarted} time(s); times were joined up")
         if self.num_untimed:
             fps = 1 / (self.given_step or self.step)
             source = "--fps" if self.given_step else "the header; correct it with --fps"
-            out.append(f"{self.num_untimed} frames carry no time: {fps:.3f} fps from {source}")
+            out.append(f"{self.num_untimed} frame(s) carry no time: {fps:.3f} fps from {source}")
         return out
 
 
 def _video_stream(container: Any, path: Path) -> Any:
-    """The stream that a player would show; cover art of a song does not count."""
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    best = container.streams.best("video")
+    """The stream that a player would show; a song's cover and text art do not count."""
+    streams = [
+        s
+        for s in container.streams.video
+        if not s.disposition & Disposition.attached_pic and s.codec_context.name not in _TEXT_CODECS
+    ]
     if not streams:
-        kinds = sorted({s.type for s in container.streams}) or ["nothing"]
+        kinds = sorted({s.type for s in container.streams if s.type != "video"})
         raise InputError(
-            f"expected a video stream, got only {', '.join(kinds)} in {path}; choose another file"
+            f"expected a video stream, got {' and '.join(kinds) or 'nothing readable'} in {path}; "
+            "check that it plays and is complete"
         )
+    best = container.streams.best("video")
     return best if best in streams else streams[0]
 
 
-def _declared_end(container: Any, stream: Any) -> float | None:
-    """Seconds at which the file says that its last picture ends, or None."""
+def _declared_end(container: Any, stream: Any, origin: Fraction) -> float | None:
+    """Seconds after `origin` at which the header says that the last picture ends, or None."""
     if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
+        return float((stream.duration + (stream.start_time or 0)) * stream.time_base - origin)
     if container.duration is not None and len(container.streams) == 1:
         return container.duration / 1e6
     return None
