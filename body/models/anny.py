@@ -211,6 +211,8 @@ def _load() -> tuple[Anny, csr_matrix]:
         bone_orientation="cached",
         root_identity_orientation=False,
         pose_parameterization=POSE_PARAMETERIZATION,
+        # The default imports warp, which prints a banner on stdout and compiles at first use.
+        skinning_method="lbs",
     ).to(dtype=torch.float32)
     rows = arrays["regressor.rows"]
     columns = arrays["regressor.columns"].astype(np.int32)
