@@ -1,0 +1,109 @@
+"""A camera that turns about its centre: robust rotations against a chain of anchor frames."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from recon.core.camera import CameraTrajectory, Intrinsics
+from recon.core.errors import CameraError
+from recon.core.geometry import Array, make_transform, slerp_matrices
+from slam.backends.base import CameraProblem, CameraSolution
+from slam.evidence import MIN_SHARED, MotionEvidence
+from slam.rotations import fit_rotation
+from slam.tracks import LONG_SIDE, BackgroundTracks
+
+# A new anchor while half of the old one's points live: few anchors, so little drift.
+ANCHOR_KEPT = 0.5
+FOCAL_RELATIVE_STD = 0.15
+MIN_TRACKED = 0.7
+
+
+class RotatingCamera:
+    """Rotations only; the camera's centre is the slam frame's origin."""
+
+    def solve(self, problem: CameraProblem) -> CameraSolution:
+        tracks = problem.tracks
+        intrinsics, focal_why = settle_focal(problem.evidence, problem.intrinsics)
+        small = intrinsics.resized(tracks.width, tracks.height)
+        rotations, tracked, residuals = chain_rotations(tracks, small)
+        if tracked.mean() < MIN_TRACKED:
+            raise CameraError(
+                f"expected to follow a turning camera in most frames, got {tracked.mean():.0%}: "
+                "too few background points last from frame to frame; if the camera stood still, "
+                "run again with --camera static"
+            )
+        times = problem.times
+        filled = slerp_matrices(times, times[tracked], rotations[tracked])
+        warnings = ()
+        if not tracked.all():
+            warnings = (f"the camera's turn was interpolated in {(~tracked).sum()} frames",)
+        unit = LONG_SIDE / max(tracks.width, tracks.height)
+        return CameraSolution(
+            trajectory=CameraTrajectory(
+                kind="rotating",
+                backend="rotation",
+                intrinsics=intrinsics,
+                Ts_slam_camera=make_transform(filled, np.zeros(3)),
+                tracked=tracked,
+                points_slam=np.zeros((0, 3)),
+                point_colors=np.zeros((0, 3), np.uint8),
+            ),
+            focal_why=focal_why,
+            warnings=warnings,
+            numbers={
+                "tracked": round(float(tracked.mean()), 3),
+                "residual_px": round(float(np.median(residuals[tracked])) * unit, 3),
+            },
+        )
+
+
+def chain_rotations(
+    tracks: BackgroundTracks, intrinsics: Intrinsics
+) -> tuple[Array, np.ndarray, Array]:
+    """Rotations camera to first camera (T, 3, 3), tracked (T,), median residuals (T,) px.
+
+    Every frame is fitted to the latest anchor, so errors add up per anchor, not per frame.
+
+    Args:
+        tracks: of the background. intrinsics: for the tracks' pictures.
+    """
+    num_frames = tracks.num_frames
+    rotations = np.repeat(np.eye(3)[None], num_frames, axis=0)
+    tracked, residuals = np.ones(num_frames, bool), np.zeros(num_frames)
+    anchor = 0
+    for i in range(1, num_frames):
+        a, b = tracks.common(anchor, i)
+        if len(a) < ANCHOR_KEPT * len(tracks.ids[anchor]) and anchor < i - 1 and tracked[i - 1]:
+            anchor = i - 1
+            a, b = tracks.common(anchor, i)
+        if len(a) < MIN_SHARED // 2:
+            tracked[i] = False
+            continue
+        R_frame_anchor, errors = fit_rotation(a, b, intrinsics)
+        rotations[i] = rotations[anchor] @ R_frame_anchor.T
+        residuals[i] = np.median(errors)
+    return rotations, tracked, residuals
+
+
+def settle_focal(evidence: MotionEvidence, intrinsics: Intrinsics) -> tuple[Intrinsics, str]:
+    """Intrinsics for the video under the focal length that the turning determines, and why.
+
+    Args:
+        evidence: of a camera that only turns. intrinsics: the assumed ones, video's own size.
+    """
+    search = evidence.focal
+    if intrinsics.source != "prior" or search is None:
+        return intrinsics, ""
+    if search.relative_std > FOCAL_RELATIVE_STD:
+        open_to = f"{search.relative_std:.0%}"
+        return intrinsics, f"kept as assumed: the turning leaves it open to {open_to}"
+    found = replace(
+        search.intrinsics.resized(intrinsics.width, intrinsics.height), source="estimated"
+    )
+    why = (
+        f"found from the turning: the rotations fit to {search.residual_px:.2f} px, against "
+        f"{search.prior_residual_px:.2f} px as assumed; good to {search.relative_std:.0%}"
+    )
+    return found, why

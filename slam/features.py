@@ -1,0 +1,77 @@
+"""What two keyframes have in common: KLT points they share, and SIFT matches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from slam.tracks import BackgroundTracks, Keyframe
+
+MAX_SIFT = 800
+SIFT_RATIO = 0.8
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyframeFeatures:
+    """Points of one keyframe: first the tracked ones, then SIFT.
+
+    Args:
+        track_ids: (N,) int32 of the first N points. points: (N + M, 2) px, first pixel centre
+            at (0.5, 0.5). descriptors: (M, 128) unit RootSIFT. colors: (N + M, 3) uint8 RGB.
+    """
+
+    track_ids: np.ndarray
+    points: np.ndarray
+    descriptors: np.ndarray
+    colors: np.ndarray
+
+
+def describe(tracks: BackgroundTracks, keyframe: Keyframe) -> KeyframeFeatures:
+    """The features of a keyframe's background.
+
+    Source: Lowe 2004 (SIFT); Arandjelović and Zisserman 2012 (RootSIFT).
+    """
+    image = keyframe.image()
+    background = keyframe.background(*image.shape[:2]).astype(np.uint8)
+    sift = cv2.SIFT.create(MAX_SIFT, contrastThreshold=0.02)
+    found, raw = sift.detectAndCompute(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), background)
+    if raw is None:
+        raw = np.zeros((0, 128), np.float32)
+    descriptors = np.sqrt(raw / np.maximum(raw.sum(axis=1, keepdims=True), 1e-9))
+    sift_points = np.array([p.pt for p in found], np.float32).reshape(-1, 2) + np.float32(0.5)
+    points = np.concatenate([tracks.points[keyframe.index], sift_points])
+    x, y = np.clip(points.astype(int), 0, [tracks.width - 1, tracks.height - 1]).T
+    return KeyframeFeatures(
+        track_ids=tracks.ids[keyframe.index],
+        points=points,
+        descriptors=descriptors,
+        colors=image[y, x],
+    )
+
+
+def match(a: KeyframeFeatures, b: KeyframeFeatures) -> np.ndarray:
+    """Matching indices (K, 2) into the points of a and b, unverified."""
+    _, in_a, in_b = np.intersect1d(
+        a.track_ids, b.track_ids, assume_unique=True, return_indices=True
+    )
+    tracked = np.stack([in_a, in_b], axis=1)
+    sift = _match_descriptors(a.descriptors, b.descriptors)
+    return np.concatenate([tracked, sift + [len(a.track_ids), len(b.track_ids)]])
+
+
+def _match_descriptors(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Mutual nearest neighbours (K, 2) that are clearly nearer than the second (ratio test)."""
+    if min(len(a), len(b)) < 2:
+        return np.zeros((0, 2), int)
+    similarity = a @ b.T
+    rows = np.arange(len(a))
+    best = similarity.argmax(axis=1)
+    first = similarity[rows, best]
+    mutual = similarity.argmax(axis=0)[best] == rows
+    similarity[rows, best] = -1
+    second = similarity.max(axis=1)
+    clear = 1 - first < SIFT_RATIO**2 * (1 - second)  # |x - y|^2 = 2 - 2 x·y for unit vectors
+    keep = mutual & clear
+    return np.stack([rows[keep], best[keep]], axis=1)

@@ -1,0 +1,187 @@
+"""Keyframes to poses and points with pycolmap's global mapper."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+
+from recon.core.camera import Intrinsics
+from recon.core.geometry import Array, invert_transform, make_transform, transform_points
+from slam.features import KeyframeFeatures, match
+
+# Neighbours for the short baselines, powers of two for loops inside the clip.
+PAIR_OFFSETS = (1, 2, 3, 4, 6, 8, 16, 32, 64)
+MIN_MATCHES = 20
+EPIPOLAR_PX = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyframeMap:
+    """Registered keyframes and sparse points in a map frame of arbitrary scale and gauge.
+
+    Args:
+        rows: (K,) int, which of the given keyframes are registered.
+        Ts_map_camera: (K, 4, 4). focal_px: in the keyframes' pictures.
+        points_map: (P, 3). colors: (P, 3) uint8 RGB.
+        track_ids: (Q,) int, increasing: background tracks with a point.
+        track_points_map: (Q, 3) their points.
+        reprojection_px: mean over all observations. triangulation_deg: median over points of the
+            widest angle between two of their rays.
+    """
+
+    rows: np.ndarray
+    Ts_map_camera: Array
+    focal_px: float
+    points_map: Array
+    colors: np.ndarray
+    track_ids: np.ndarray
+    track_points_map: Array
+    reprojection_px: float
+    triangulation_deg: float
+
+
+def map_keyframes(
+    features: Sequence[KeyframeFeatures], intrinsics: Intrinsics, *, refine_focal: bool, seed: int
+) -> KeyframeMap | None:
+    """The largest model of the keyframes, or None where nothing could be reconstructed.
+
+    Args:
+        features: of the keyframes in time order. intrinsics: for their pictures.
+        refine_focal: the focal length is a guess and may change. seed: of the mapper.
+    Source: Pan et al. 2024, Global Structure-from-Motion Revisited (GLOMAP).
+    """
+    pycolmap.logging.minloglevel = pycolmap.logging.Level.FATAL.value
+    pycolmap.set_random_seed(seed)
+    with tempfile.TemporaryDirectory(prefix="recon3d-map-") as folder:
+        database, pairs = Path(folder) / "map.db", Path(folder) / "pairs.txt"
+        _write_database(database, pairs, features, intrinsics, guess=refine_focal)
+        verify = pycolmap.TwoViewGeometryOptions()
+        verify.ransac.max_error = EPIPOLAR_PX
+        verify.ransac.random_seed = seed
+        pycolmap.verify_matches(database, pairs, verify)
+        if refine_focal:
+            calibrate = pycolmap.ViewGraphCalibrationOptions()
+            calibrate.random_seed = seed
+            pycolmap.calibrate_view_graph(database, calibrate)
+        models = pycolmap.global_mapping(database, folder, folder, _options(refine_focal, seed))
+    if not models:
+        return None
+    model = max(models.values(), key=lambda m: m.num_reg_images())
+    return _read(model, features) if model.num_reg_images() > 1 and model.num_points3D() else None
+
+
+def _options(refine_focal: bool, seed: int) -> pycolmap.GlobalPipelineOptions:
+    options = pycolmap.GlobalPipelineOptions()
+    options.random_seed = seed
+    options.mapper.random_seed = seed
+    options.multiple_models = False
+    options.mapper.bundle_adjustment.refine_focal_length = refine_focal
+    options.mapper.bundle_adjustment.refine_extra_params = False
+    return options
+
+
+def _write_database(
+    database: Path,
+    pairs: Path,
+    features: Sequence[KeyframeFeatures],
+    intrinsics: Intrinsics,
+    *,
+    guess: bool,
+) -> None:
+    """Keyframes (image id = row + 1), features and matches as a COLMAP database and pair list."""
+    k = intrinsics
+    model = (
+        ("SIMPLE_PINHOLE", [k.fx, k.cx, k.cy]) if guess else ("PINHOLE", [k.fx, k.fy, k.cx, k.cy])
+    )
+    with pycolmap.Database.open(database) as db:
+        camera = pycolmap.Camera(
+            model=model[0], width=k.width, height=k.height, params=model[1],
+            has_prior_focal_length=not guess, camera_id=1,
+        )  # fmt: skip
+        camera.camera_id = db.write_camera(camera, use_camera_id=True)
+        rig = pycolmap.Rig(rig_id=1)
+        rig.add_ref_sensor(camera.sensor_id)
+        db.write_rig(rig, use_rig_id=True)
+        for row, item in enumerate(features):
+            image = pycolmap.Image(name=_name(row), camera_id=1, image_id=row + 1)
+            db.write_image(image, use_image_id=True)
+            frame = pycolmap.Frame(frame_id=row + 1, rig_id=1)
+            frame.add_data_id(image.data_id)
+            db.write_frame(frame, use_frame_id=True)
+            db.write_keypoints(row + 1, item.points.astype(np.float32))
+        lines = []
+        for a in range(len(features)):
+            for b in (a + offset for offset in PAIR_OFFSETS if a + offset < len(features)):
+                matches = match(features[a], features[b])
+                if len(matches) >= MIN_MATCHES:
+                    db.write_matches(a + 1, b + 1, matches.astype(np.uint32))
+                    lines.append(f"{_name(a)} {_name(b)}\n")
+    pairs.write_text("".join(lines))
+
+
+def _name(row: int) -> str:
+    return f"{row:06d}.jpg"
+
+
+def _read(model: pycolmap.Reconstruction, features: Sequence[KeyframeFeatures]) -> KeyframeMap:
+    """A model in our terms: first camera at the origin, median depth of its points 1."""
+    images = sorted((i for i in model.images.values() if i.has_pose), key=lambda i: i.image_id)
+    rows = np.array([image.image_id - 1 for image in images])
+    poses = np.stack([_pose(image) for image in images])
+    numbers = {point_id: n for n, point_id in enumerate(model.points3D)}
+    points = np.array([point.xyz for point in model.points3D.values()])
+    colors = np.zeros((len(points), 3), np.uint8)
+    tracked: dict[int, int] = {}
+    seen: list[list[int]] = [[] for _ in numbers]
+    for place, (row, image) in enumerate(zip(rows, images, strict=True)):
+        item = features[row]
+        for index, point in enumerate(image.points2D):
+            if not point.has_point3D():
+                continue
+            n = numbers[point.point3D_id]
+            colors[n] = item.colors[index]
+            seen[n].append(place)
+            if index < len(item.track_ids):
+                tracked[int(item.track_ids[index])] = n
+    ids = np.array(sorted(tracked), dtype=int)
+    T_first = invert_transform(poses[0])
+    poses, points = T_first @ poses, transform_points(T_first, points)
+    unit = _median_depth(poses, points, seen)
+    return KeyframeMap(
+        rows=rows,
+        Ts_map_camera=make_transform(poses[:, :3, :3], poses[:, :3, 3] / unit),
+        focal_px=float(next(iter(model.cameras.values())).mean_focal_length()),
+        points_map=points / unit,
+        colors=colors,
+        track_ids=ids,
+        track_points_map=points[[tracked[i] for i in ids.tolist()]].reshape(-1, 3) / unit,
+        reprojection_px=float(model.compute_mean_reprojection_error()),
+        triangulation_deg=_triangulation_deg(poses[:, :3, 3], points, seen),
+    )
+
+
+def _pose(image: pycolmap.Image) -> Array:
+    inverse = image.cam_from_world().inverse()
+    return make_transform(inverse.rotation.matrix(), inverse.translation)
+
+
+def _median_depth(poses: Array, points: Array, seen: list[list[int]]) -> float:
+    first = np.array([poses[places[0], :3, 3] if places else np.zeros(3) for places in seen])
+    return float(np.median(np.linalg.norm(points - first, axis=1)))
+
+
+def _triangulation_deg(centres: Array, points: Array, seen: list[list[int]]) -> float:
+    """Median over (at most 500) points of the widest angle between two of their rays."""
+    angles = []
+    for n in range(0, len(points), max(1, len(points) // 500)):
+        rays = points[n] - centres[seen[n]]
+        rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+        angles.append(
+            np.degrees(np.arccos(np.clip(rays @ rays.T, -1, 1).min())) if len(rays) else 0
+        )
+    return float(np.median(angles))

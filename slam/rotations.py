@@ -1,0 +1,90 @@
+"""Robust rotation-only fits between two views, and the focal length that explains them best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from recon.core.camera import Intrinsics
+from recon.core.geometry import Array, nearest_rotation
+from slam.intrinsics import MAX_FOV_DEG, MIN_FOV_DEG
+
+Pair = tuple[np.ndarray, np.ndarray]
+"""Matching pixels (N, 2) in an earlier and a later picture."""
+
+
+def fit_rotation(a_px: np.ndarray, b_px: np.ndarray, intrinsics: Intrinsics) -> tuple[Array, Array]:
+    """The rotation R_b_a (3, 3) between two views that share a centre, and residuals (N,) px.
+
+    Iterated reweighting (Geman-McClure) whose scale shrinks with the median residual, so that
+    up to half of the matches may lie.
+
+    Args:
+        a_px, b_px: (N, 2) matching pixels, N >= 3. intrinsics: of both pictures.
+    """
+    ones = np.ones(len(a_px))
+    a, b = intrinsics.unproject(a_px, ones), intrinsics.unproject(b_px, ones)
+    a /= np.linalg.norm(a, axis=1, keepdims=True)
+    b /= np.linalg.norm(b, axis=1, keepdims=True)
+    weights = ones
+    rotation, residuals = np.eye(3), ones
+    for _ in range(10):
+        previous = rotation
+        rotation = nearest_rotation((b * weights[:, None]).T @ a)
+        residuals = np.linalg.norm(b - a @ rotation.T, axis=1) * intrinsics.fx
+        scale = max(1.5 * float(np.median(residuals)), 0.1)
+        weights = 1 / (1 + (residuals / scale) ** 2) ** 2
+        if np.abs(rotation - previous).max() < 1e-7:
+            break
+    return rotation, residuals
+
+
+@dataclass(frozen=True, kw_only=True)
+class FocalSearch:
+    """What rotation-only windows say about the focal length.
+
+    Args:
+        intrinsics: with the best focal length. residual_px: there, mean over the windows of
+            the median residual. prior_residual_px: at the focal length that was assumed.
+        relative_std: half the width, relative to the focal length, of the interval where the
+            residual stays within its tolerance of the best one; large when unconstrained.
+    """
+
+    intrinsics: Intrinsics
+    residual_px: float
+    prior_residual_px: float
+    relative_std: float
+
+
+def search_focal(pairs: Sequence[Pair], intrinsics: Intrinsics) -> FocalSearch:
+    """The focal length under which pure rotations explain matches best.
+
+    Args:
+        pairs: matches of some windows. intrinsics: the assumed ones, for the matches' pictures.
+    """
+    half = 0.5 * max(intrinsics.width, intrinsics.height)
+    low, high = half / np.tan(np.radians([MAX_FOV_DEG, MIN_FOV_DEG]) / 2)
+    focals = np.geomspace(low, high, 25)
+    costs = np.array([_mean_residual(pairs, _with_focal(intrinsics, f)) for f in focals])
+    best = int(np.argmin(costs))
+    fine = np.geomspace(focals[max(best - 1, 0)], focals[min(best + 1, len(focals) - 1)], 11)
+    fine_costs = np.array([_mean_residual(pairs, _with_focal(intrinsics, f)) for f in fine])
+    focal, cost = float(fine[np.argmin(fine_costs)]), float(fine_costs.min())
+    near = focals[costs < cost + max(0.03, 0.1 * cost)]
+    spread = (near.max() - near.min()) / (2 * focal) if len(near) > 1 else 0.03
+    return FocalSearch(
+        intrinsics=_with_focal(intrinsics, focal),
+        residual_px=cost,
+        prior_residual_px=_mean_residual(pairs, intrinsics),
+        relative_std=float(spread),
+    )
+
+
+def _with_focal(intrinsics: Intrinsics, focal: float) -> Intrinsics:
+    return replace(intrinsics, fx=focal, fy=focal, source="estimated")
+
+
+def _mean_residual(pairs: Sequence[Pair], intrinsics: Intrinsics) -> float:
+    return float(np.mean([np.median(fit_rotation(a, b, intrinsics)[1]) for a, b in pairs]))
