@@ -170,6 +170,29 @@ FOOT_POINTS: tuple[str, ...] = ("left_heel", "left_toe", "right_heel", "right_to
 
 
 @dataclass(frozen=True, kw_only=True)
+class PersonEvidence:
+    """What one person's fitted body tells about the camera's scale, the vertical and the floor.
+
+    Args:
+        frame_idx: (N,) int, consecutive. joints_camera: (N, 52, 3) metres.
+        soles_camera: (N, 4, 3) metres, the sole points FOOT_POINTS.
+        weights: (N,) trust in each frame, 0-1; 0 where the body was filled in.
+    """
+
+    frame_idx: np.ndarray
+    joints_camera: Array
+    soles_camera: Array
+    weights: Array
+
+    def __post_init__(self) -> None:
+        n = len(self.frame_idx)
+        check_array("frame_idx", self.frame_idx, (n,), np.integer)
+        check_array("joints_camera", self.joints_camera, (n, NUM_JOINTS, 3))
+        check_array("soles_camera", self.soles_camera, (n, 4, 3))
+        check_array("weights", self.weights, (n,))
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorldMotion:
     """One person's motion in the world frame (metric, z up, floor at z = 0).
 

@@ -1,0 +1,229 @@
+"""The vertical: people stand along it, the ground they tread is level, cameras are held level."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recon.core.contacts import frame_steps
+from recon.core.geometry import Array
+from recon.core.people import PersonEvidence
+from recon.core.skeletons import CANONICAL_JOINTS
+from slam.metric_scale import LATERAL_STD
+
+# Standard deviations in radians, of errors that do not average out over a clip.
+_BODY_STD = np.radians(3.5)  # a body's axis against the vertical, sideways
+_LEAN_STD = np.radians(8.0)  # more, forwards and backwards: runners lean
+_DEPTH_STD = np.radians(6.0)  # more, towards the camera: monocular fits tip over
+_ROLL_STD = np.radians(4.0)
+_PITCH_STD = np.radians(20.0)
+_SLOPE_STD = np.radians(2.5)  # floors and roads against level
+_KERNEL = np.radians(20.0)  # beyond this a direction stops counting (Geman-McClure)
+
+_DEPTH_NOISE = 0.05  # metres along the ray that a whole stance is off
+_HEIGHT_STD = 0.02  # metres, soles and ground
+_HEIGHT_KERNEL = 0.05
+
+_PELVIS, _NECK, _HEAD, _LEFT_HIP, _RIGHT_HIP, _LEFT_ANKLE, _RIGHT_ANKLE = (
+    CANONICAL_JOINTS.index(name)
+    for name in ("pelvis", "neck", "head", "left_hip", "right_hip", "left_ankle", "right_ankle")
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vertical:
+    """The up direction in slam axes, its standard deviation, and how far each evidence is off."""
+
+    up: Array
+    std: float
+    disagreement: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodyDirections:
+    """Where one person's body points: `up` (N, 3) unit, slam axes.
+
+    Args:
+        ahead: (N, 3) unit, in which a body leans. rays: (N, 3) unit, in which fits tip over.
+        weights: (N,) seconds of upright posture.
+    """
+
+    up: Array
+    ahead: Array
+    rays: Array
+    weights: Array
+
+
+def body_directions(R_slam_camera: Array, person: PersonEvidence, times: Array) -> BodyDirections:
+    """Body axes in every frame, weighted by how upright the posture looks by itself.
+
+    A straight body has its torso in line with its legs and its head far from its ankles; bent,
+    sitting and lying-curled postures lose weight without any knowledge of the vertical.
+    """
+    R = R_slam_camera[person.frame_idx]
+    joints = np.einsum("nij,nkj->nki", R, person.joints_camera)
+    torso = joints[:, _NECK] - joints[:, _PELVIS]
+    ankles = 0.5 * (joints[:, _LEFT_ANKLE] + joints[:, _RIGHT_ANKLE])
+    whole = joints[:, _HEAD] - ankles
+    length = np.linalg.norm(whole, axis=1)
+    torso, whole = _unit(torso), _unit(whole)
+    up = _unit(torso + whole)
+    bend = np.arccos(np.clip(np.sum(torso * whole, axis=1), -1, 1))
+    straight = np.exp(-((bend / _KERNEL) ** 2))
+    tall = np.clip((length / np.quantile(length, 0.95) - 0.75) / 0.15, 0, 1)
+    hips = joints[:, _LEFT_HIP] - joints[:, _RIGHT_HIP]
+    steps = frame_steps(np.asarray(times, dtype=float)[person.frame_idx])
+    return BodyDirections(
+        up=up,
+        ahead=_unit(np.cross(hips, up)),
+        rays=_unit(joints[:, _PELVIS]),
+        weights=person.weights * straight * tall * steps,
+    )
+
+
+def solve_vertical(
+    R_slam_camera: Array,
+    bodies: list[BodyDirections],
+    *,
+    stances: Array | None = None,
+    rays: Array | None = None,
+) -> Vertical:
+    """The most probable vertical given bodies, the camera's own level and the stances' plane.
+
+    Gauss-Newton on the unit sphere with Geman-McClure weights, from the camera's up and from the
+    bodies' median direction; the cheaper answer is kept.
+
+    Args:
+        R_slam_camera: (T, 3, 3). bodies: one per person, may be empty.
+        stances: (L, 3) metres, where feet stood, slam axes. rays: (L, 3) unit viewing rays.
+    """
+    bodies = [b for b in bodies if b.weights.sum() > 1e-6]
+    starts = [_unit(-R_slam_camera[:, :, 1].sum(axis=0))]
+    if bodies:
+        weights = np.concatenate([b.weights for b in bodies])
+        starts.append(_median_direction(np.concatenate([b.up for b in bodies]), weights))
+    answers = [_descend(start, R_slam_camera, bodies, stances, rays) for start in starts]
+    cost, up, hessian = min(answers, key=lambda a: a[0])
+    disagreement = {"the camera's own level": _roll(up, R_slam_camera)}
+    if bodies:
+        disagreement = {"bodies": _angle(up, starts[-1])} | disagreement
+    if (plane := _stance_plane(up, stances, rays)) is not None:
+        disagreement["the ground they tread"] = float(np.linalg.norm(plane[0]))
+    evidence = 2 * (len(bodies) + 1 + (plane is not None))
+    std = np.sqrt(np.trace(np.linalg.inv(hessian)) / 2 * max(1.0, cost / evidence))
+    return Vertical(up=up, std=float(std), disagreement=disagreement)
+
+
+def _descend(
+    up: Array,
+    R_slam_camera: Array,
+    bodies: list[BodyDirections],
+    stances: Array | None,
+    rays: Array | None,
+) -> tuple[float, Array, Array]:
+    """Cost, up and Hessian (2, 2) at the minimum nearest to `up`."""
+    cost, hessian = np.inf, np.eye(2)
+    for _ in range(30):
+        basis = _tangent(up)
+        terms = [_level_term(up, basis, R_slam_camera)]
+        terms += [_body_term(up, basis, body) for body in bodies]
+        if (plane := _stance_plane(up, stances, rays)) is not None:
+            tilt, covariance = plane
+            information = np.linalg.inv(covariance + _SLOPE_STD**2 * np.eye(2))
+            weight = 1 / (1 + (np.linalg.norm(tilt) / _KERNEL) ** 2) ** 2
+            terms.append((weight * tilt @ information @ tilt, weight * information @ tilt,
+                          weight * information))  # fmt: skip
+        cost, pull, hessian = (sum(parts) for parts in zip(*terms, strict=True))
+        step = np.linalg.solve(hessian, pull)
+        up = _unit(up + basis @ step)
+        if np.linalg.norm(step) < 1e-10:
+            break
+    return float(cost), up, hessian
+
+
+def _level_term(up: Array, basis: Array, R: Array) -> tuple[float, Array, Array]:
+    """Cost, pull (2,) and Hessian (2, 2) of: the camera's x axis is level, its z axis nearly so."""
+    cost, pull, hessian = 0.0, np.zeros(2), np.zeros((2, 2))
+    for column, std in ((0, _ROLL_STD), (2, _PITCH_STD)):
+        axis = R[:, :, column]
+        r, jacobian = axis @ up, axis @ basis
+        weight = 1 / (1 + (r / (_KERNEL + std)) ** 2) ** 2 / std**2 / len(R)
+        cost += float(weight @ r**2)
+        pull -= jacobian.T @ (weight * r)
+        hessian += jacobian.T @ (weight[:, None] * jacobian)
+    return cost, pull, hessian
+
+
+def _body_term(up: Array, basis: Array, body: BodyDirections) -> tuple[float, Array, Array]:
+    """The same of: a body points up. All frames of one person count as one observation."""
+    r = body.up @ basis
+    ahead, rays = body.ahead @ basis, body.rays @ basis
+    covariance = (
+        _BODY_STD**2 * np.eye(2)
+        + _LEAN_STD**2 * ahead[:, :, None] * ahead[:, None, :]
+        + _DEPTH_STD**2 * rays[:, :, None] * rays[:, None, :]
+    )
+    information = np.linalg.inv(covariance)
+    angle = np.arccos(np.clip(body.up @ up, -1, 1))
+    share = body.weights / max(1.0, body.weights.sum())  # a glimpse counts for less than a second
+    weight = (share / (1 + (angle / _KERNEL) ** 2) ** 2)[:, None, None] * information
+    return (
+        float(np.einsum("ni,nij,nj->", r, weight, r)),
+        np.einsum("nij,nj->i", weight, r),
+        weight.sum(axis=0),
+    )
+
+
+def _stance_plane(
+    up: Array, stances: Array | None, rays: Array | None
+) -> tuple[Array, Array] | None:
+    """Tilt (2,) from `up` to the stances' plane in the basis of `up`, and its covariance.
+
+    Robust line fit of height over position, so that a step or a chair does not tilt the plane.
+    """
+    if stances is None or rays is None or len(stances) < 4:
+        return None
+    basis = _tangent(up)
+    centred = stances - np.median(stances, axis=0)
+    design = np.concatenate([centred @ basis, np.ones((len(centred), 1))], axis=1)
+    height = centred @ up
+    # Soles of one step share their error: four points a step are not four observations.
+    variance = 4 * (LATERAL_STD**2 + _HEIGHT_STD**2 + (_DEPTH_NOISE * (rays @ up)) ** 2)
+    prior = np.diag([1.0, 1.0, 1e-6])  # a tilt of one radian, so that two points cannot diverge
+    solution = np.zeros(3)
+    weight = 1 / variance
+    for _ in range(20):
+        hessian = design.T @ (weight[:, None] * design) + prior
+        solution = np.linalg.solve(hessian, design.T @ (weight * height))
+        residual = height - design @ solution
+        weight = 1 / variance / (1 + (residual / _HEIGHT_KERNEL) ** 2) ** 2
+    return -solution[:2], np.linalg.inv(hessian)[:2, :2]
+
+
+def _median_direction(directions: Array, weights: Array) -> Array:
+    """The direction (3,) with the least weighted sum of distances (Weiszfeld)."""
+    mean = _unit(weights @ directions)
+    for _ in range(30):
+        w = weights / np.maximum(np.linalg.norm(directions - mean, axis=1), 1e-3)
+        mean = _unit(w @ directions)
+    return mean
+
+
+def _tangent(up: Array) -> Array:
+    """An orthonormal basis (3, 2) of the plane across `up`."""
+    other = np.eye(3)[int(np.argmin(np.abs(up)))]
+    first = _unit(np.cross(up, other))
+    return np.stack([first, np.cross(up, first)], axis=1)
+
+
+def _roll(up: Array, R: Array) -> float:
+    return float(np.median(np.abs(np.arcsin(np.clip(R[:, :, 0] @ up, -1, 1)))))
+
+
+def _angle(a: Array, b: Array) -> float:
+    return float(np.arccos(np.clip(a @ b, -1, 1)))
+
+
+def _unit(v: Array) -> Array:
+    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-12)

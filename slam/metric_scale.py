@@ -1,0 +1,266 @@
+"""Metres per slam unit, from feet that stand still while the camera moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recon.core.camera import CameraTrajectory
+from recon.core.contacts import (
+    DEPTH_NOISE_RATIO,
+    REFERENCE_STEP,
+    contact_probabilities,
+    frame_steps,
+    interval_labels,
+)
+from recon.core.geometry import Array, invert_transform, transform_points
+from recon.core.people import PersonEvidence
+
+LATERAL_STD = 0.015
+"""Metres, noise of a sole point across the viewing ray; DEPTH_NOISE_RATIO times that along it."""
+
+KERNEL = 3.0
+"""Geman-McClure scale in standard deviations."""
+
+MAX_LOG_STD = 0.25
+"""A stance scale less certain than this counts as not observed."""
+
+_LAG_SECONDS = 0.15  # the grid compares foot positions this far apart: within one stance
+_CLUSTER_SECONDS = 0.5  # errors of one step are one piece of evidence, however many its frames
+_MIN_CLUSTERS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaleEstimate:
+    """Metres per slam unit, its standard deviation in log scale, and how it was found."""
+
+    source: str
+    scale: float
+    log_std: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlamFeet:
+    """One person's sole points seen from the moving camera, in the axes of the slam frame.
+
+    Args:
+        offsets: (N, 4, 3) metres, camera centre to sole points. centres: (N, 3) slam units.
+        rays: (N, 3) unit viewing rays. times: (N,) seconds. weights: (N,) 0-1.
+    """
+
+    offsets: Array
+    centres: Array
+    rays: Array
+    times: Array
+    weights: Array
+
+    @property
+    def precisions(self) -> Array:
+        """Inverse covariances (N, 3, 3) of a sole point, 1/m^2: depth is the noisy direction."""
+        along = self.rays[:, :, None] * self.rays[:, None, :]
+        return (np.eye(3) - (1 - DEPTH_NOISE_RATIO**-2) * along) / LATERAL_STD**2
+
+    def positions(self, scale: float) -> Array:
+        """Metric sole positions (N, 4, 3) in slam axes, for `scale` metres per slam unit."""
+        return self.offsets + scale * self.centres[:, None]
+
+    def contacts(self, scale: float, up: Array) -> Array:
+        """Contact probabilities (N, 4) at this scale, zero where the body is not trusted."""
+        found = contact_probabilities(self.positions(scale), self.times, up=up, rays=self.rays)
+        return found * (self.weights > 0)[:, None]
+
+
+def slam_feet(camera: CameraTrajectory, person: PersonEvidence, times: Array) -> SlamFeet:
+    """The sole points of one person turned into slam axes; `times` (T,) of all video frames."""
+    Ts = camera.Ts_slam_camera[person.frame_idx]
+    R = Ts[:, :3, :3]
+    offsets = np.einsum("nij,nkj->nki", R, person.soles_camera)
+    rays = np.einsum("nij,nj->ni", R, person.soles_camera.mean(axis=1))
+    return SlamFeet(
+        offsets=offsets,
+        centres=Ts[:, :3, 3],
+        rays=rays / np.linalg.norm(rays, axis=-1, keepdims=True),
+        times=np.asarray(times, dtype=float)[person.frame_idx],
+        weights=person.weights,
+    )
+
+
+def stance_scale(feet: list[SlamFeet], up: Array) -> ScaleEstimate | None:
+    """The scale at which standing feet stand still, or None where the motion cannot tell.
+
+    A foot at offset y_t from a camera at c_t is at x_t = y_t + s c_t, constant in each stance:
+    linear least squares for s over all stances of all people, reweighted (Geman-McClure). A
+    coarse grid over log s comes first, because which foot stands depends on s in turn.
+
+    Args:
+        feet: one per person. up: (3,) unit, slam axes.
+    """
+    scale = _grid_scale(feet, up)
+    if scale is None:
+        return None
+    log_std = np.inf
+    for _ in range(6):
+        samples = _stance_samples(feet, [f.contacts(scale, up) for f in feet])
+        solved = None if samples is None else samples.solve(scale)
+        if solved is None or solved[0] <= 0:
+            return None
+        previous, (scale, std) = scale, solved
+        log_std = std / scale
+        if abs(np.log(scale / previous)) < 1e-9:
+            break
+    if log_std > MAX_LOG_STD:
+        return None
+    return ScaleEstimate(source="standing feet", scale=float(scale), log_std=float(log_std))
+
+
+def _grid_scale(feet: list[SlamFeet], up: Array) -> float | None:
+    """The scale on a log grid that leaves the lowest feet most still over a short lag."""
+    steps, moves, precisions, weights = [], [], [], []
+    for f in feet:
+        j = np.searchsorted(f.times, f.times + _LAG_SECONDS)
+        i = np.flatnonzero(j < len(f.times))
+        j = j[i]
+        height = f.offsets @ up
+        low = np.exp(-(height - height.min(axis=1, keepdims=True)) / 0.05)
+        steps.append((f.offsets[j] - f.offsets[i]).reshape(-1, 3))
+        moves.append(np.repeat(f.centres[j] - f.centres[i], 4, axis=0))
+        precisions.append(np.repeat(f.precisions[i] / 2, 4, axis=0))
+        trust = (f.weights[i] * f.weights[j] * frame_steps(f.times)[i])[:, None]
+        weights.append((low[i] * low[j] * trust).ravel())
+    dy, dc = np.concatenate(steps), np.concatenate(moves)
+    precision, weight = np.concatenate(precisions), np.concatenate(weights)
+    size_y, size_c = np.median(np.linalg.norm(dy, axis=1)), np.mean(np.linalg.norm(dc, axis=1))
+    if len(dy) == 0 or not size_c > 1e-12 or not size_y > 0:
+        return None
+    grid = size_y / size_c * np.geomspace(1 / 50, 50, 160)
+    yy, yc, cc = (
+        np.einsum("mi,mij,mj->m", a, precision, b) for a, b in ((dy, dy), (dy, dc), (dc, dc))
+    )
+    costs = []
+    for s in grid:
+        r2 = yy + 2 * s * yc + s**2 * cc
+        costs.append(np.sum(weight * r2 / (r2 + KERNEL**2)))
+    return float(grid[int(np.argmin(costs))])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stances:
+    """All sole points in contact: M samples in `labels.max() + 1` stance intervals."""
+
+    offsets: Array
+    centres: Array
+    precisions: Array
+    weights: Array
+    labels: np.ndarray
+    clusters: np.ndarray
+
+    def solve(self, scale: float) -> tuple[float, float] | None:
+        """Scale and its standard deviation, starting the reweighting at `scale`.
+
+        The deviation is the larger of the model's (inverse curvature) and the cluster-robust
+        one, which does not believe that the frames of one step err independently.
+        """
+        weights, clusters = self.weights, int(self.clusters.max()) + 1
+        for _ in range(30):
+            y = self._centred(self.offsets, weights)
+            c = self._centred(self.centres, weights)
+            Wc = np.einsum("mij,mj->mi", self.precisions, c)
+            curvature = float(np.sum(weights * np.sum(c * Wc, axis=1)))
+            if not curvature > 0 or clusters < _MIN_CLUSTERS:
+                return None
+            previous = scale
+            scale = -float(np.sum(weights * np.sum(y * Wc, axis=1))) / curvature
+            r = y + scale * c
+            r2 = np.einsum("mi,mij,mj->m", r, self.precisions, r)
+            weights = self.weights / (1 + r2 / KERNEL**2) ** 2
+            if abs(scale - previous) < 1e-9 * abs(scale):
+                break
+        scores = np.bincount(self.clusters, weights * np.sum(r * Wc, axis=1), minlength=clusters)
+        robust = np.sqrt(np.sum(scores**2) * clusters / (clusters - 1)) / curvature
+        return scale, float(max(robust, curvature**-0.5))
+
+    def _centred(self, points: Array, weights: Array) -> Array:
+        """Points (M, 3) minus the precision-weighted mean of their interval."""
+        count = int(self.labels.max()) + 1
+        W = weights[:, None, None] * self.precisions
+        A, b = np.zeros((count, 3, 3)), np.zeros((count, 3))
+        np.add.at(A, self.labels, W)
+        np.add.at(b, self.labels, np.einsum("mij,mj->mi", W, points))
+        trace = np.trace(A, axis1=1, axis2=2)[:, None, None]
+        A += (1e-9 * trace + 1e-12) * np.eye(3)
+        return points - np.linalg.solve(A, b[..., None])[self.labels, :, 0]
+
+
+def _stance_samples(feet: list[SlamFeet], contacts: list[Array]) -> _Stances | None:
+    """The samples in contact of all people; None if nobody's foot stands long enough."""
+    parts, base, cluster_base = [], 0, 0
+    for f, contact in zip(feet, contacts, strict=True):
+        labels = interval_labels(contact)
+        n, k = np.nonzero(labels >= 0)
+        if len(n) == 0:
+            continue
+        label = labels[n, k]
+        start = np.full(label.max() + 1, np.inf)
+        np.minimum.at(start, label, f.times[n])
+        # Heel and toe of one step, and both feet at once, share their errors.
+        cluster = ((start[label] - f.times[0]) / _CLUSTER_SECONDS).astype(int)
+        steps = np.minimum(frame_steps(f.times) / REFERENCE_STEP, 3)
+        weight = contact[n, k] * (f.weights * steps)[n]
+        parts.append((f.offsets[n, k], f.centres[n], f.precisions[n], weight, label + base,
+                      cluster + cluster_base))  # fmt: skip
+        base += int(label.max()) + 1
+        cluster_base += int(cluster.max()) + 1
+    if not parts:
+        return None
+    names = ("offsets", "centres", "precisions", "weights", "labels", "clusters")
+    joined = dict(zip(names, (np.concatenate(p) for p in zip(*parts, strict=True)), strict=True))
+    joined["clusters"] = np.unique(joined["clusters"], return_inverse=True)[1]
+    return _Stances(**joined)
+
+
+def depth_ratio_scale(
+    camera: CameraTrajectory, people: list[PersonEvidence]
+) -> ScaleEstimate | None:
+    """The scale at which scene points seen beside the feet are as far away as the feet.
+
+    Coarse: a point beside a foot in the image need not be on the same ground. Its spread is
+    kept, and never believed below 20 %. None with fewer than 20 such points.
+    """
+    ratios = []
+    if len(camera.points_slam) == 0:
+        return None
+    for person in people:
+        rows = np.flatnonzero(person.weights > 0)
+        for row in rows[:: max(1, len(rows) // 40)]:
+            T_camera_slam = invert_transform(camera.Ts_slam_camera[person.frame_idx[row]])
+            points = transform_points(T_camera_slam, camera.points_slam)
+            points = points[points[:, 2] > 1e-6]
+            seen = points[:, :2] / points[:, 2:]
+            for sole in person.soles_camera[row]:
+                if sole[2] > 0.1:
+                    near = np.linalg.norm(seen - sole[:2] / sole[2], axis=1) < 0.25 / sole[2]
+                    ratios.append(sole[2] / points[near, 2])
+    found = np.concatenate(ratios) if ratios else np.zeros(0)
+    if len(found) < 20:
+        return None
+    logs = np.log(found)
+    spread = 1.4826 * float(np.median(np.abs(logs - np.median(logs))))
+    return ScaleEstimate(
+        source="depth of scene points beside the feet",
+        scale=float(np.exp(np.median(logs))),
+        log_std=max(0.2, spread),
+    )
+
+
+def fuse_scales(estimates: list[ScaleEstimate]) -> ScaleEstimate | None:
+    """All estimates as one: the mean of log scale by inverse variance; None without any."""
+    if not estimates:
+        return None
+    precision = np.array([e.log_std**-2 for e in estimates])
+    log_scale = float(precision @ np.log([e.scale for e in estimates]) / precision.sum())
+    return ScaleEstimate(
+        source=" and ".join(e.source for e in estimates),
+        scale=float(np.exp(log_scale)),
+        log_std=float(precision.sum() ** -0.5),
+    )
