@@ -231,6 +231,11 @@ class Scene:
         if self.manifest["stages"].pop(stage, None) is not None:
             self._write()
 
+    def note(self, key: str, value: Any) -> None:
+        """Keeps a JSON value in scene.json beside the stages' records."""
+        self.manifest[key] = value
+        self._write()
+
     def report(self, stage: StageName) -> StageReport:
         """What a finished stage said about its result."""
         record: Mapping[str, Any] = self.manifest["stages"].get(stage, {})
