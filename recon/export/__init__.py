@@ -1,0 +1,51 @@
+"""Files that other programs open. Every exporter is `(scene, out) -> list[Path]`, loaded on use."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from recon.core.errors import InputError
+from recon.core.scene import Scene
+
+Exporter = Callable[[Scene, Path], list[Path]]
+
+EXPORTERS: dict[str, str] = {
+    "npz": "recon.export.motion_npz:export",
+    "bvh": "recon.export.bvh:export",
+    "glb": "recon.export.glb:export",
+    "obj": "recon.export.meshes:export_obj",
+    "ply": "recon.export.meshes:export_ply",
+    "tum": "recon.export.camera_files:export_tum",
+    "colmap": "recon.export.camera_files:export_colmap",
+    "overlay": "recon.export.overlay:export",
+    "topview": "recon.export.topview:export",
+}
+"""Format name to `module:function`."""
+
+
+def load_exporter(name: str) -> Exporter:
+    """The exporter of one format.
+
+    Raises:
+        InputError: no such format.
+    """
+    if name not in EXPORTERS:
+        raise InputError(
+            f"expected an export format out of {', '.join(EXPORTERS)}, got '{name}'; use --format"
+        )
+    module, function = EXPORTERS[name].split(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def export_scene(scene: Scene, formats: Sequence[str], out: Path) -> dict[str, list[Path]]:
+    """Writes a scene in several formats to the folder `out`; the files of each, by format.
+
+    Raises:
+        InputError: an unknown format (before anything is written), or a scene without people
+            for a format that holds only people.
+    """
+    exporters = {name: load_exporter(name) for name in formats}
+    out.mkdir(parents=True, exist_ok=True)
+    return {name: exporter(scene, out) for name, exporter in exporters.items()}
