@@ -61,7 +61,8 @@ def test_depth_is_exact_on_a_slanted_triangle():
         raster = draw(Surface(vertices_camera=corners, faces=np.array([[0, 2, 1]]), color=RED))
     ys, xs = np.nonzero(raster.owner == 0)
     assert len(xs) > 1000
-    rays = K.unproject(np.stack([xs + 0.5, ys + 0.5], axis=1), np.ones(len(xs)))
+    centres = np.stack([xs, ys], axis=1).astype(np.float64) + 0.5
+    rays = K.unproject(centres, np.ones(len(xs)))
     expected = normal @ corners[0] / (rays @ normal)
     assert raster.depth[ys, xs] == pytest.approx(expected, rel=1e-4)
 
