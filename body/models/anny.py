@@ -16,7 +16,8 @@ from scipy.sparse import csr_matrix
 
 from body.models.base import ParamSpec, RestBody
 from body.models.canonical import rest_transforms
-from body.models.rigged import KEYPOINT_JOINTS, SOLE_JOINTS, RiggedBodyModel
+from body.models.rigged import KEYPOINT_JOINTS, SOLE_JOINTS, RiggedBodyModel, sparse_weights
+from recon.core.errors import InputError
 from recon.core.geometry import Array
 from recon.core.people import NUM_JOINTS, BodyPoses
 from recon.core.rig import Rig
@@ -65,7 +66,17 @@ class AnnyModel(RiggedBodyModel):
     name = "anny"
     licence = "CC0-1.0"
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path | None = None) -> None:
+        """Loads the embedded model.
+
+        Raises:
+            InputError: a path is given, where there is nothing to read.
+        """
+        if path is not None:
+            raise InputError(
+                f"expected no --body-model-path for anny, which is embedded, got {path}; "
+                "leave it out or choose another --body-model"
+            )
         self._model, self._regressor = _load()
         names = tuple(self._model.phenotype_labels)
         self.param_spec = ParamSpec(
@@ -157,11 +168,7 @@ class AnnyModel(RiggedBodyModel):
         owners = self._bone_joints[self._model.vertex_bone_indices.numpy()]
         dense = np.zeros((len(weights), NUM_JOINTS), np.float32)
         np.add.at(dense, (np.arange(len(weights))[:, None], owners), weights)
-        count = int((dense > 0).sum(axis=1).max())
-        indices = np.argsort(-dense, axis=1, kind="stable")[:, :count]
-        merged = np.take_along_axis(dense, indices, axis=1)
-        indices = np.where(merged > 0, indices, 0)
-        return merged / merged.sum(axis=1, keepdims=True), indices.astype(np.int32)
+        return sparse_weights(dense)
 
     def native_pose(self, shape: Array, poses: BodyPoses) -> np.ndarray:
         """Anny's own pose parameters (N, 104, 4, 4) in its POSE_PARAMETERIZATION.

@@ -64,3 +64,12 @@ class RiggedBodyModel(ABC):
         rotations, positions = forward_kinematics(poses.rotations, poses.root, rest.joints)
         offsets = points - rest.joints[owners]
         return positions[:, owners] + np.einsum("nkab,kb->nka", rotations[:, owners], offsets)
+
+
+def sparse_weights(dense: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (V, K) summing to 1 and joints (V, K) of dense weights (V, 52), largest first."""
+    count = int((dense > 0).sum(axis=1).max())
+    indices = np.argsort(-dense, axis=1, kind="stable")[:, :count]
+    weights = np.take_along_axis(dense, indices, axis=1)
+    indices = np.where(weights > 0, indices, 0)
+    return weights / weights.sum(axis=1, keepdims=True), indices.astype(np.int32)
