@@ -57,6 +57,7 @@ def unpack(kind: type[T], arrays: Mapping[str, np.ndarray]) -> T:
         hint = hints[field.name]
         if get_origin(hint) in (types.UnionType, typing.Union):
             hint = next(a for a in get_args(hint) if a is not type(None))
+            values[field.name] = None  # `pack` left it out
         prefix = f"{field.name}."
         if dataclasses.is_dataclass(hint):
             nested = {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}
