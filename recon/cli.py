@@ -1,0 +1,224 @@
+"""The command `recon`. Imports nothing heavy before a command has been chosen."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from tyro.conf import Positional
+
+from recon import __version__
+from recon.core.errors import InputError, ReconError
+from recon.options import CameraOptions, RunOptions
+
+if TYPE_CHECKING:
+    from recon.core.scene import Scene
+
+EXIT_KNOWN_ERROR = 2
+EXIT_INTERRUPTED = 130
+_USER_OS_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(RunOptions):
+    """Turn a video into a scene: people, camera, overlay, report and exports."""
+
+    video: Positional[Path]
+    """A video file, or a folder of numbered images (with --fps)."""
+    scene: Path | None = None
+    """Folder to write; by default named after the video."""
+    stages: str | None = None
+    """Only these stages, separated by commas: video, people, camera, body, world, overlay,
+    report, exports."""
+    force: str | None = None
+    """Repeat these stages even if they are up to date, separated by commas."""
+    json: bool = False
+    """Print a summary as JSON on stdout and nothing else."""
+
+    def main(self) -> None:
+        from recon.console import TerminalWatcher
+        from recon.pipeline import run
+
+        options = RunOptions(**{f.name: getattr(self, f.name) for f in fields(RunOptions)})
+        scene = run(
+            self.video,
+            self.scene,
+            options,
+            stages=self.stages.split(",") if self.stages else None,
+            force=self.force.split(",") if self.force else (),
+            watcher=TerminalWatcher(),
+        )
+        _show(scene, as_json=self.json)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Camera(CameraOptions):
+    """Find the camera's path only, and write camera.tum."""
+
+    video: Positional[Path]
+    """A video file, or a folder of numbered images (with --fps)."""
+    scene: Path | None = None
+    """Folder to write; by default named after the video."""
+    json: bool = False
+    """Print a summary as JSON on stdout and nothing else."""
+
+    def main(self) -> None:
+        from recon.console import TerminalWatcher
+        from recon.pipeline import run
+
+        chosen = {f.name: getattr(self, f.name) for f in fields(CameraOptions)}
+        options = RunOptions(**chosen, overlay=False, formats=("tum",))
+        _show(run(self.video, self.scene, options, watcher=TerminalWatcher()), as_json=self.json)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """Write a finished scene in other formats."""
+
+    scene: Positional[Path]
+    """A scene folder."""
+    format: tuple[str, ...]
+    """One or more of npz, bvh, glb, obj, ply, tum, colmap, overlay, topview."""
+    out: Path | None = None
+    """Folder to write; by default SCENE/exports."""
+
+    def main(self) -> None:
+        from recon.core.scene import Scene
+        from recon.export import export_scene
+
+        scene = Scene.open(self.scene)
+        written = export_scene(scene, self.format, self.out or self.scene / "exports")
+        for paths in written.values():
+            for path in paths:
+                print(path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """Look at a scene in a window, or render a picture of it without a display."""
+
+    scene: Positional[Path]
+    """A scene folder."""
+    screenshot: Path | None = None
+    """Write this PNG instead of opening a window."""
+    frame: int = 0
+    """Frame of the screenshot."""
+
+    def main(self) -> None:
+        from recon.core.scene import Scene
+        from viewer import app
+
+        scene = Scene.open(self.scene)
+        if self.screenshot is None:
+            app.show(scene)
+        else:
+            app.screenshot(scene, self.screenshot, frame=self.frame)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """List the open networks, or fetch some into the cache."""
+
+    action: Positional[Literal["list", "add"]] = "list"
+    """What to do."""
+    names: Positional[tuple[str, ...]] = ()
+    """Networks to add."""
+
+    def main(self) -> None:
+        from recon.console import TerminalWatcher
+        from recon.core.weights import add_network, list_networks
+
+        if self.action == "add":
+            if not self.names:
+                raise InputError("expected the name of a network, got none; see: recon weights")
+            for name in self.names:
+                with TerminalWatcher().stage(name, "fetching") as progress:
+                    print(add_network(name, progress))
+            return
+        for status in list_networks():
+            network = status.network
+            print(
+                f"{network.name:22} {network.size / 1e6:6.1f} MB  {network.licence:13} "
+                f"{'present' if status.path else 'absent ':8} {network.package.spec}\n"
+                f"{'':22} {network.purpose}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """Fetch a real clip and run everything on it."""
+
+    scene: Path = Path("demo")
+    """Folder to write."""
+    json: bool = False
+    """Print a summary as JSON on stdout and nothing else."""
+
+    def main(self) -> None:
+        from recon.console import TerminalWatcher
+        from recon.core.weights import demo_video_path
+        from recon.pipeline import run
+
+        watcher = TerminalWatcher()
+        with watcher.stage("demo clip", "fetching once") as progress:
+            video = demo_video_path(progress)
+        _show(run(video, self.scene, watcher=watcher), as_json=self.json)
+
+
+Command = (
+    Annotated[Run, tyro.conf.subcommand("run")]
+    | Annotated[Camera, tyro.conf.subcommand("camera")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
+    | Annotated[View, tyro.conf.subcommand("view")]
+    | Annotated[Weights, tyro.conf.subcommand("weights")]
+    | Annotated[Demo, tyro.conf.subcommand("demo")]
+)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Runs the command line `args` (default: the process's own) and exits."""
+    args = sys.argv[1:] if args is None else args
+    if args == ["--version"]:
+        print(__version__)
+        return
+    command: Any = tyro.cli(Command, prog="recon", description=_DESCRIPTION, args=args)  # type: ignore[arg-type]
+    try:
+        command.main()
+    except ReconError as error:
+        sys.exit(_fail(str(error), EXIT_KNOWN_ERROR))
+    except KeyboardInterrupt:
+        sys.exit(_fail("interrupted; the same command goes on from here", EXIT_INTERRUPTED))
+    except OSError as error:
+        if error.errno not in _USER_OS_ERRORS:
+            raise
+        sys.exit(_fail(f"{error.strerror}: {error.filename}", EXIT_KNOWN_ERROR))
+
+
+_DESCRIPTION = "An ordinary video into 3D people and a camera in one metric world."
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"recon: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _show(scene: Scene, *, as_json: bool) -> None:
+    """Prints what a run made: where it is, or all of it as JSON."""
+    from recon.summary import summary
+
+    result = summary(scene)
+    if as_json:
+        print(json.dumps(result, indent=1))
+        return
+    print(f"scene    {result['scene']}")
+    for name, files in result["outputs"].items():
+        for file in files:
+            print(f"{name:8} {file}")
+
+
+if __name__ == "__main__":
+    main()

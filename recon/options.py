@@ -1,0 +1,62 @@
+"""What a user may choose about a run: the command line's flags and `recon.run`'s keywords."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import arg
+
+Seconds = Annotated[float | None, arg(metavar="SECONDS")]
+CameraChoice = Literal["auto", "static", "rotating", "moving"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipOptions:
+    """Which part of the video, and how large."""
+
+    start: Seconds = None
+    """First second of the video to use."""
+    end: Seconds = None
+    """Second of the video before which to stop."""
+    stride: Annotated[int, arg(metavar="N")] = 1
+    """Use every N-th frame."""
+    max_height: Annotated[int | None, arg(metavar="PX")] = None
+    """Scale higher pictures down to this many pixels."""
+    fps: Annotated[float | None, arg(metavar="HZ")] = None
+    """Frame rate of a folder of images (a video has its own times)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraOptions(ClipOptions):
+    """The clip, who is in it, and the camera."""
+
+    people: Annotated[str, arg(metavar="WHO")] = "all"
+    """Whom to follow: all, largest, or a number of people."""
+    keypoints: Annotated[str, arg(metavar="NAME")] = "blazepose"
+    """Keypoint back-end."""
+    camera: CameraChoice = "auto"
+    """What the camera does; auto finds out."""
+    focal: Annotated[float | None, arg(metavar="PX")] = None
+    """Focal length in pixels of the video, if you know it."""
+    fov: Annotated[float | None, arg(metavar="DEG")] = None
+    """Field of view in degrees across the longer side, if you know it."""
+    device: Annotated[str | None, arg(metavar="NAME")] = None
+    """Where networks and fits run: cpu, cuda, cuda:1; the best one by default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(CameraOptions):
+    """Everything about a run."""
+
+    body_model: Annotated[str, arg(metavar="NAME")] = "anny"
+    """Body model: anny (built in), smpl or smplx (from your own licensed files)."""
+    body_model_path: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Folder with the licensed files of smpl or smplx."""
+    height: Annotated[float | None, arg(metavar="METRES")] = None
+    """Stature in metres of the person, if you know it."""
+    overlay: bool = True
+    """Write the overlay video and the report."""
+    formats: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = ("npz", "bvh", "glb", "tum")
+    """Formats to export into the scene's folder `exports`."""

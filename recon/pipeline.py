@@ -1,0 +1,221 @@
+"""The stages in order, from a video to a scene folder."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recon.core.errors import StaleSceneError
+from recon.core.scene import Scene
+from recon.core.stage import Progress, StageReport
+from recon.core.video import VideoInfo
+from recon.options import RunOptions
+from recon.runner import (
+    STAGES,
+    Output,
+    Silent,
+    Step,
+    Watcher,
+    check_stage_names,
+    locked_scene,
+    make_output,
+    run_steps,
+)
+from recon.video import VideoConfig, VideoReader, open_source
+
+FORMATS_WITHOUT_PEOPLE = ("tum",)
+
+
+def run(
+    video: str | Path,
+    scene: str | Path | None = None,
+    options: RunOptions | None = None,
+    *,
+    stages: Collection[str] | None = None,
+    force: Collection[str] = (),
+    watcher: Watcher | None = None,
+) -> Scene:
+    """The finished scene of a video; what an earlier run finished and still holds is kept.
+
+    Args:
+        video: a file or a folder of numbered images. scene: default a folder named after it.
+        stages: run only these. force: run these even if they are up to date.
+
+    Raises:
+        ReconError: the video, an option or the scene folder cannot be used.
+    """
+    options, watcher = options or RunOptions(), watcher or Silent()
+    path = Path(video).expanduser().absolute()
+    clip = VideoConfig(
+        path=str(path),
+        start=options.start,
+        end=options.end,
+        stride=options.stride,
+        max_height=options.max_height,
+        fps=options.fps,
+    )
+    sha256 = open_source(clip).sha256()  # before the folder is made: a bad video leaves none
+    with locked_scene(Path(scene) if scene else default_scene(path)) as folder:
+        recognise_video(folder, clip, sha256, watcher)
+        work = Work(folder, clip, options)
+        steps, outputs = work.steps(), work.outputs()
+        known = [step.name for step in steps] + [output.name for output in outputs]
+        check_stage_names(stages or (), "--stages", known)
+        check_stage_names(force, "--force", known)
+        run_steps(folder, steps, only=stages, force=force, watcher=watcher)
+        for output in outputs:
+            if stages is None or output.name in stages:
+                make_output(folder, output, force=output.name in force, watcher=watcher)
+        return folder
+
+
+def default_scene(video: Path) -> Path:
+    """The folder named after a video, in the current directory."""
+    scene = Path(video.stem)
+    return scene if scene.absolute() != video else Path(f"{video.stem}_scene")
+
+
+def recognise_video(scene: Scene, clip: VideoConfig, sha256: str, watcher: Watcher) -> None:
+    """Makes a scene's record of its video agree with the file as it is now.
+
+    Other content makes everything stale; the same content in another place changes nothing.
+    """
+    record: dict[str, Any] | None = scene.manifest["stages"].get("video")
+    if record is None:
+        return
+    try:
+        info = scene.video
+    except StaleSceneError:
+        scene.forget("video")
+        return
+    if info.sha256 != sha256:
+        watcher.note("video: its content changed")
+        scene.forget("video")
+    elif info.path != clip.path:
+        # The recorded hash of the result stays: where a video lies is no reason to redo a stage.
+        scene.save("video.npz", [replace(info, path=clip.path)])
+        record["config"]["path"] = clip.path
+        scene.note("video", {**scene.manifest["video"], "path": clip.path})
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one run does to a scene."""
+
+    scene: Scene
+    clip: VideoConfig
+    options: RunOptions
+
+    def steps(self) -> list[Step]:
+        """The stages, in order."""
+        # Here, because these modules load torch.
+        from body.fit import BodyConfig
+        from body.people import PeopleConfig
+        from body.world import WorldConfig
+        from slam.camera import CameraConfig
+
+        options = self.options
+        people = PeopleConfig(people=options.people, keypoints=options.keypoints)
+        camera = CameraConfig(kind=options.camera, focal_px=options.focal, fov_deg=options.fov)
+        body = BodyConfig(
+            body_model=options.body_model,
+            body_model_path=options.body_model_path and str(options.body_model_path),
+            stature=options.height,
+        )
+        world = WorldConfig()
+        return [
+            Step(name="video", config=self.clip, work=self._video),
+            Step(name="people", config=people, work=lambda p: self._people(people, p)),
+            Step(name="camera", config=camera, work=lambda p: self._camera(camera, p)),
+            Step(name="body", config=body, work=lambda p: self._body(body, p)),
+            Step(name="world", config=world, work=lambda p: self._world(world, p)),
+        ]
+
+    def outputs(self) -> list[Output]:
+        """What is made of the finished stages, in order."""
+        exports = Output(
+            name="exports",
+            needs=STAGES,
+            settings={"formats": list(self.options.formats)},
+            work=self._exports,
+        )
+        if not self.options.overlay:
+            return [exports]
+        return [
+            Output(name="overlay", needs=STAGES, work=self._overlay),
+            Output(name="report", needs=STAGES, work=self._report),
+            exports,
+        ]
+
+    def _frames(self) -> VideoReader:
+        return VideoReader(self.clip, self.scene.video)
+
+    def _video(self, progress: Progress) -> StageReport:
+        reader = VideoReader.open(self.clip.path, self.clip, progress=progress)
+        self.scene.save("video.npz", [reader.info])
+        return video_report(reader.info)
+
+    def _people(self, config: Any, progress: Progress) -> StageReport:
+        from body import people
+
+        return people.run(self.scene, config, frames=self._frames(), progress=progress)
+
+    def _camera(self, config: Any, progress: Progress) -> StageReport:
+        from slam import camera
+
+        return camera.run(self.scene, config, frames=self._frames(), progress=progress)
+
+    def _body(self, config: Any, progress: Progress) -> StageReport:
+        from body import fit
+
+        return fit.run(self.scene, config, progress=progress)
+
+    def _world(self, config: Any, progress: Progress) -> StageReport:
+        from body import world
+        from slam.ground import place_world
+
+        return world.run(self.scene, config, place=place_world, progress=progress)
+
+    def _overlay(self, progress: Progress) -> list[Path]:
+        from recon.export.overlay import write_overlay
+
+        path = self.scene.path / "overlay.mp4"
+        write_overlay(self.scene, self._frames(), path, progress=progress)
+        return [path]
+
+    def _report(self, progress: Progress) -> list[Path]:
+        from viewer.report import write_report
+
+        path = self.scene.path / "report.html"
+        write_report(self.scene, path)
+        return [path]
+
+    def _exports(self, progress: Progress) -> list[Path]:
+        from recon.export import export_scene
+
+        formats = self.options.formats
+        if not self.scene.world_motions:
+            formats = tuple(name for name in formats if name in FORMATS_WITHOUT_PEOPLE)
+        written = export_scene(self.scene, formats, self.scene.path / "exports")
+        return [path for paths in written.values() for path in paths]
+
+
+def video_report(info: VideoInfo) -> StageReport:
+    """What the video stage says about a clip."""
+    steps = np.diff(info.times)
+    return StageReport(
+        backend="pyav",
+        warnings=info.warnings,
+        numbers={
+            "frames": len(info.times),
+            "width": info.width,
+            "height": info.height,
+            "fps": round(info.fps, 3),
+            "seconds": round(float(info.times[-1] - info.times[0]), 3),
+            "longest_gap_seconds": round(float(steps.max()), 3),
+        },
+    )
