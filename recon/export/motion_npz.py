@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from recon.core.scene import CONVENTIONS, Scene
 from recon.core.skeletons import CANONICAL_JOINTS, CANONICAL_PARENTS
 from recon.core.storage import write_atomic
 from recon.export.motion import ExportPerson, person_at_fixed_rate, require_people
+
+logger = logging.getLogger(__name__)
 
 SMPLX_MEAN_PELVIS: Array = np.array([0.0031, -0.3514, 0.0120])
 """Pelvis joint of the neutral SMPL-X mean body (betas 0) in the model's coordinates, metres."""
@@ -40,12 +43,19 @@ def smplx_betas(person: ExportPerson) -> tuple[Array, str]:
     return betas, "fitted"
 
 
-def smplx_pelvis(person: ExportPerson) -> Array:
-    """Pelvis joint (3,) of the body that the betas describe, in SMPL-X's own coordinates."""
+def smplx_pelvis(person: ExportPerson) -> tuple[Array, str]:
+    """Pelvis joint J0 (3,) of the body that the betas describe, in SMPL-X's own coordinates.
+
+    Also says where it comes from: an SMPL-X rig bound in the model's coordinates holds J0 of its
+    betas; otherwise it is the mean body's, exact for betas 0.
+    """
+    pelvis = invert_transform(person.rig.Ts_joint_bind[0])[:3, 3]
     if person.motion.shape.model != "smplx":
-        return SMPLX_MEAN_PELVIS
-    # An SMPL-X rig is bound in the model's coordinates, so its pelvis there is J0(betas).
-    return invert_transform(person.rig.Ts_joint_bind[0])[:3, 3]
+        return SMPLX_MEAN_PELVIS, "the mean body's"
+    if np.linalg.norm(pelvis) > 0.1:
+        return pelvis, "of these betas"
+    logger.warning("%s: trans assumes the pelvis of SMPL-X's mean body", person.name)
+    return SMPLX_MEAN_PELVIS, "the mean body's, some centimetres off for these betas"
 
 
 def amass_arrays(person: ExportPerson, file_name: str) -> dict[str, Any]:
@@ -61,7 +71,7 @@ def amass_arrays(person: ExportPerson, file_name: str) -> dict[str, Any]:
     root, body, hand = (rotvec[:, a:b].reshape(n, -1) for a, b in ((0, 1), (1, 22), (22, 52)))
     jaw, eye = np.zeros((n, 3)), np.zeros((n, 6))
     betas, source = smplx_betas(person)
-    pelvis = smplx_pelvis(person)
+    pelvis, pelvis_source = smplx_pelvis(person)
     return {
         "poses": np.concatenate([root, body, jaw, eye, hand], axis=1),
         "root_orient": root,
@@ -80,6 +90,7 @@ def amass_arrays(person: ExportPerson, file_name: str) -> dict[str, Any]:
         "resampled": fixed.resampled,
         "betas_source": source,
         "pelvis_rest": pelvis,
+        "pelvis_rest_source": pelvis_source,
     }
 
 

@@ -1,0 +1,193 @@
+"""scene.glb held against the Khronos validator and against an own evaluation of the format."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pygltflib
+import pytest
+import trimesh
+from scipy.spatial.transform import Rotation, Slerp
+
+from recon.core.geometry import R_YUP_ZUP
+from recon.core.skeletons import CANONICAL_JOINTS
+from recon.export.glb import export, prune_weights, vertex_normals
+from tests.synthetic import make_scene, toy_rig
+
+TYPES = {5126: "<f4", 5121: "u1", 5123: "<u2", 5125: "<u4"}
+WIDTHS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}
+
+
+class GltfReader:
+    """Evaluates a .glb as the specification says, from pygltflib's parse of it."""
+
+    def __init__(self, path):
+        self.gltf: Any = pygltflib.GLTF2().load(str(path))
+        self.blob: bytes = self.gltf.binary_blob()
+        self.parents = {c: i for i, n in enumerate(self.gltf.nodes) for c in n.children or []}
+
+    def accessor(self, index):
+        a = self.gltf.accessors[index]
+        view = self.gltf.bufferViews[a.bufferView]
+        start, width = (view.byteOffset or 0) + (a.byteOffset or 0), WIDTHS[a.type]
+        values = np.frombuffer(self.blob, TYPES[a.componentType], a.count * width, start)
+        if a.type == "MAT4":
+            return values.reshape(-1, 4, 4).transpose(0, 2, 1)
+        return values if width == 1 else values.reshape(-1, width)
+
+    def node(self, name):
+        return next(i for i, n in enumerate(self.gltf.nodes) if n.name == name)
+
+    def channel(self, node, path, time):
+        """A node's translation, rotation or scale at a time."""
+        static = {"translation": [0, 0, 0], "rotation": [0, 0, 0, 1], "scale": [1, 1, 1]}[path]
+        value = getattr(self.gltf.nodes[node], path)
+        for animation in self.gltf.animations:
+            for channel in animation.channels:
+                if channel.target.node == node and channel.target.path == path:
+                    sampler = animation.samplers[channel.sampler]
+                    keys, values = self.accessor(sampler.input), self.accessor(sampler.output)
+                    t = np.clip(time, keys[0], keys[-1])
+                    if sampler.interpolation == "STEP":
+                        return values[np.searchsorted(keys, t + 1e-6, side="right") - 1]
+                    if path == "rotation":
+                        return Slerp(keys, Rotation.from_quat(values))(t).as_quat()
+                    return [np.interp(t, keys, column) for column in values.T]
+        return static if value is None else value
+
+    def world_matrix(self, node, time):
+        matrix = np.eye(4)
+        turned = Rotation.from_quat(self.channel(node, "rotation", time)).as_matrix()
+        matrix[:3, :3] = turned * np.asarray(self.channel(node, "scale", time))
+        matrix[:3, 3] = self.channel(node, "translation", time)
+        above = self.parents.get(node)
+        return matrix if above is None else self.world_matrix(above, time) @ matrix
+
+    def vertices(self, person, time):
+        """The skinned mesh (V, 3) of a person at a time."""
+        node = self.gltf.nodes[self.node(f"{person}_mesh")]
+        skin = self.gltf.skins[node.skin]
+        attributes = self.gltf.meshes[node.mesh].primitives[0].attributes
+        binds = self.accessor(skin.inverseBindMatrices)
+        joints = np.stack([self.world_matrix(j, time) for j in skin.joints]) @ binds
+        weights, indices = self.accessor(attributes.WEIGHTS_0), self.accessor(attributes.JOINTS_0)
+        blended = np.einsum("vk,vkab->vab", weights, joints[indices])
+        bind = self.accessor(attributes.POSITION)
+        return np.einsum("vab,vb->va", blended[..., :3], bind)[:, :3] + blended[:, :3, 3]
+
+
+@pytest.fixture(scope="module")
+def glb(scene, tmp_path_factory):
+    (path,) = export(scene, tmp_path_factory.mktemp("glb"))
+    return path
+
+
+@pytest.mark.parametrize("which", ["scene", "vfr_scene", "empty_scene", "single"])
+def test_khronos_validator_finds_nothing(which, request, gltf_issues, tmp_path):
+    if which == "single":
+        made = make_scene(tmp_path / "s", num_frames=1)
+    else:
+        made = request.getfixturevalue(which)
+    (path,) = export(made, tmp_path)
+    issues = gltf_issues(path)
+    assert (issues["numErrors"], issues["numWarnings"]) == (0, 0), issues["messages"]
+
+
+def test_meshes_move_as_the_rig_does(scene, glb):
+    """Exactly so with four weights; pruning moves the widely blended toy body 13 mm at most."""
+    reader = GltfReader(glb)
+    for motion, rig in zip(scene.world_motions, scene.rigs, strict=True):
+        weights, joints = prune_weights(rig)
+        pruned = dataclasses.replace(rig, weights=weights, indices=joints.astype(int))
+        four = pruned.vertices(motion.poses_world) @ R_YUP_ZUP.T
+        full = rig.vertices(motion.poses_world) @ R_YUP_ZUP.T
+        for row in (0, 13, 27, len(four) - 1):
+            time = scene.video.times[motion.frame_idx[row]] - scene.video.times[0]
+            got = reader.vertices(f"person{motion.track_id}", time)
+            np.testing.assert_allclose(got, four[row], atol=5e-6)
+            assert 1e-5 < np.linalg.norm(got - full[row], axis=1).max() < 0.02
+
+
+def test_joint_nodes_follow_the_motion_at_the_videos_own_times(vfr_scene, tmp_path):
+    reader = GltfReader(export(vfr_scene, tmp_path)[0])
+    motion, times = vfr_scene.world_motions[0], vfr_scene.video.times
+    nodes = [reader.node(name) for name in CANONICAL_JOINTS]
+    for row in (0, 20, 59):
+        at = np.stack([reader.world_matrix(n, times[row] - times[0])[:3, 3] for n in nodes])
+        np.testing.assert_allclose(at, motion.joints_world[row] @ R_YUP_ZUP.T, atol=1e-5)
+
+
+def test_person_is_hidden_where_absent(scene, glb):
+    reader, idx = GltfReader(glb), scene.world_motions[1].frame_idx
+    times = scene.video.times - scene.video.times[0]
+    scales = {k: [reader.channel(reader.node(f"person{k}"), "scale", t) for t in times]
+              for k in (1, 2)}  # fmt: skip
+    present = np.isin(np.arange(len(times)), idx)
+    np.testing.assert_array_equal(scales[2], np.repeat(present[:, None], 3, axis=1))
+    np.testing.assert_array_equal(scales[1], np.ones((len(times), 3)))
+    assert not np.ptp(reader.vertices("person2", times[idx[0] - 1]), axis=0).any()
+
+
+def test_camera_sees_what_the_video_saw(scene, glb):
+    reader, k = GltfReader(glb), scene.camera.intrinsics
+    lens = reader.gltf.cameras[0].perspective
+    node = reader.node("camera")
+    for row in (0, 30, 59):
+        time = scene.video.times[row] - scene.video.times[0]
+        points = scene.world_motions[0].joints_world[row] @ R_YUP_ZUP.T
+        view = np.linalg.inv(reader.world_matrix(node, time))
+        p = points @ view[:3, :3].T + view[:3, 3]
+        assert (p[:, 2] < 0).all(), "a glTF camera looks along -z"
+        tan = np.tan(lens.yfov / 2)
+        ndc = p[:, :2] / -p[:, 2:] / [tan * lens.aspectRatio, tan]
+        px = (ndc * [1, -1] + 1) / 2 * [k.width, k.height]
+        truth = k.project(scene.camera_motions[0].joints_camera[row])
+        np.testing.assert_allclose(px, truth, atol=0.01)
+
+
+def test_quaternions_are_unit_and_continuous_and_times_have_bounds(glb):
+    reader = GltfReader(glb)
+    for animation in reader.gltf.animations:
+        for channel in animation.channels:
+            sampler = animation.samplers[channel.sampler]
+            accessor = reader.gltf.accessors[sampler.input]
+            keys, values = reader.accessor(sampler.input), reader.accessor(sampler.output)
+            assert accessor.min == [keys.min()] and accessor.max == [keys.max()]
+            assert (np.diff(keys) > 0).all()
+            if channel.target.path == "rotation":
+                np.testing.assert_allclose(np.linalg.norm(values, axis=1), 1, atol=1e-6)
+                assert (np.sum(values[1:] * values[:-1], axis=1) > 0).all()
+
+
+def test_trimesh_opens_it_with_both_people_and_the_colours_apart(glb):
+    loaded = trimesh.load_scene(glb)
+    assert len(loaded.geometry) == 2
+    colors = [tuple(m.visual.material.baseColorFactor) for m in loaded.geometry.values()]
+    assert len(set(colors)) == 2
+    for mesh in loaded.geometry.values():
+        np.testing.assert_allclose(np.linalg.norm(mesh.vertex_normals, axis=1), 1, atol=1e-5)
+
+
+def test_pruned_weights_sum_to_one_and_unused_slots_name_joint_zero():
+    rig = toy_rig()
+    repeated = dataclasses.replace(  # every joint twice, as a rig may state it
+        rig,
+        weights=np.repeat(rig.weights / 2, 2, axis=1),
+        indices=np.repeat(rig.indices, 2, axis=1),
+    )
+    for source in (rig, repeated):
+        weights, joints = prune_weights(source)
+        assert weights.shape == joints.shape == (len(rig.weights), 4)
+        np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-6)
+        assert not joints[weights == 0].any()
+        largest = np.sort(rig.dense_weights(), axis=1)[:, -4:]
+        ratio = weights / weights[:, :1]
+        np.testing.assert_allclose(ratio, largest[:, ::-1] / largest[:, -1:], atol=1e-5)
+
+
+def test_normals_point_outwards_and_loose_vertices_have_one_too():
+    ball = trimesh.creation.icosphere(subdivisions=2)
+    loose = np.concatenate([ball.vertices, [[5.0, 5.0, 5.0]]])
+    normals = vertex_normals(loose, ball.faces)
+    assert (np.sum(normals[:-1] * ball.vertices, axis=1) > 0.99).all()
+    np.testing.assert_array_equal(normals[-1], [0, 1, 0])
