@@ -1,0 +1,196 @@
+"""Stage `body`: one body fitted to each tracked person, in the camera frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from body.initial_pose import initial_root, initial_rotations
+from body.models import load_body_model
+from body.models.base import BodyModel
+from body.solver import (
+    NUM_BODY,
+    BodyState,
+    Evidence,
+    Noise,
+    TrackSolver,
+    posed_keypoints,
+)
+from recon.core.camera import Intrinsics
+from recon.core.geometry import (
+    Array,
+    matrix_to_rotvec,
+    rotvec_to_matrix,
+    slerp_matrices,
+)
+from recon.core.people import (
+    NUM_JOINTS,
+    BodyPoses,
+    BodyShape,
+    CameraMotion,
+    PersonTrack,
+)
+from recon.core.scene import Scene
+from recon.core.stage import Decision, Progress, StageReport, no_progress
+
+_WINDOW, _OVERLAP = 300, 30
+_BODY_KEYPOINTS = np.array([11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32])
+_FACE_KEYPOINTS = np.arange(11)
+VISIBLE = 0.5
+"""Keypoint confidence from which a keypoint counts as visible."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodyConfig:
+    """Which body model to fit, and the person's stature in metres if the user knows it."""
+
+    body_model: str = "anny"
+    body_model_path: str | None = None
+    stature: float | None = None
+
+
+def build_evidence(
+    track: PersonTrack, times: Array, intrinsics: Intrinsics, *, stature: float | None = None
+) -> tuple[np.ndarray, Evidence]:
+    """Consecutive frame indices (M,) of a track and what was seen in each; gaps weigh nothing.
+
+    Args:
+        times: (T,) seconds of all frames of the video.
+    """
+    frame_idx = np.arange(track.frame_idx[0], track.frame_idx[-1] + 1)
+    row = np.clip(np.searchsorted(track.frame_idx, frame_idx), 0, len(track.frame_idx) - 1)
+    seen = track.frame_idx[row] == frame_idx
+    keypoints = track.keypoints_px[row]
+    weights = track.keypoint_conf[row] * seen[:, None]
+    weights[:, _FACE_KEYPOINTS] *= 0.5  # eleven points on one rigid head
+    boxes = track.boxes[row]
+    return frame_idx, Evidence(
+        times=times[frame_idx],
+        keypoints_px=keypoints,
+        landmarks=track.landmarks[row],
+        weights=weights,
+        size_px=np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1), 20.0),
+        intrinsics=intrinsics,
+        stature=stature,
+    )
+
+
+def fit_evidence(evidence: Evidence, model: BodyModel, noise: Noise | None = None) -> BodyState:
+    """The body that explains the evidence: one shape, a pose for every frame.
+
+    Long tracks: the shape from evenly spread frames, then the poses in overlapping windows, so
+    that memory does not grow with the track beyond its result.
+    """
+    noise = noise or Noise()
+    state = _initial_state(evidence, model)
+    num = len(evidence.times)
+    if num <= _WINDOW:
+        return TrackSolver(model, evidence, noise).solve(state, fit_shape=True)
+    seen = np.flatnonzero(evidence.weights.sum(axis=1) > 0)
+    spread = seen[np.unique(np.linspace(0, len(seen) - 1, _WINDOW // 2).astype(int))]
+    coarse = TrackSolver(model, evidence.take(spread), noise)
+    shaped = coarse.solve(state.take(spread), fit_shape=True)
+    state = replace(state, shape=shaped.shape, landmark_scale=shaped.landmark_scale)
+    result: BodyState | None = None
+    for start in range(0, num - _OVERLAP, _WINDOW - _OVERLAP):
+        rows = slice(start, min(start + _WINDOW, num))
+        solver = TrackSolver(model, evidence.take(rows), noise)
+        part = solver.solve(state.take(rows), fit_shape=False)
+        result = part if result is None else _join(result, part)
+    assert result is not None
+    return result
+
+
+def _join(before: BodyState, after: BodyState) -> BodyState:
+    """Two windows as one, blended over their overlap."""
+    blend = np.linspace(0, 1, _OVERLAP)
+    old, new = slice(-_OVERLAP, None), slice(None, _OVERLAP)
+    root = before.root[old] + blend[:, None] * (after.root[new] - before.root[old])
+    turn = matrix_to_rotvec(after.rotations[new] @ np.swapaxes(before.rotations[old], -1, -2))
+    middle = rotvec_to_matrix(blend[:, None, None] * turn) @ before.rotations[old]
+    return replace(
+        before,
+        root=np.concatenate([before.root[:-_OVERLAP], root, after.root[_OVERLAP:]]),
+        rotations=np.concatenate(
+            [before.rotations[:-_OVERLAP], middle, after.rotations[_OVERLAP:]]
+        ),
+    )
+
+
+def _initial_state(evidence: Evidence, model: BodyModel) -> BodyState:
+    """Poses from the landmarks where the person was seen, interpolated where not."""
+    shape = model.param_spec.mean
+    rest = model.rest_body(shape)
+    seen = np.flatnonzero(evidence.weights.sum(axis=1) > 0)
+    some = evidence.take(seen)
+    rotations = initial_rotations(some.landmarks, rest)
+    root = initial_root(rotations, rest, some.keypoints_px, some.weights, some.intrinsics)
+    filled = np.stack([np.interp(evidence.times, some.times, axis) for axis in root.T], axis=-1)
+    return BodyState(
+        shape=shape,
+        root=filled,
+        rotations=slerp_matrices(evidence.times, some.times, rotations),
+    )
+
+
+def fit_track(
+    track: PersonTrack,
+    times: Array,
+    intrinsics: Intrinsics,
+    model: BodyModel,
+    *,
+    stature: float | None = None,
+) -> CameraMotion:
+    """One person's motion in the camera frame, over every frame from first to last seen."""
+    frame_idx, evidence = build_evidence(track, times, intrinsics, stature=stature)
+    state = fit_evidence(evidence, model)
+    rotations = np.tile(np.eye(3), (len(frame_idx), NUM_JOINTS, 1, 1))
+    rotations[:, :NUM_BODY] = state.rotations
+    poses = BodyPoses(root=state.root, rotations=rotations)
+    points, _, _ = posed_keypoints(state, model.rest_body(state.shape))
+    error = np.linalg.norm(intrinsics.project(points) - evidence.keypoints_px, axis=-1)
+    visible = (evidence.weights > VISIBLE)[:, _BODY_KEYPOINTS]
+    median = np.ma.median(np.ma.array(error[:, _BODY_KEYPOINTS], mask=~visible), axis=1)
+    return CameraMotion(
+        track_id=track.track_id,
+        frame_idx=frame_idx,
+        observed=np.isin(frame_idx, track.frame_idx),
+        shape=BodyShape(model=model.name, names=model.param_spec.names, values=state.shape),
+        poses_camera=poses,
+        joints_camera=model.skeleton(state.shape, poses),
+        reprojection_px=np.asarray(median.filled(0.0), dtype=float),
+        confidence=evidence.weights[:, _BODY_KEYPOINTS].mean(axis=1),
+    )
+
+
+def run(scene: Scene, config: BodyConfig, *, progress: Progress = no_progress) -> StageReport:
+    """Fits every tracked person of the scene and writes body.npz and rigs.npz."""
+    path = Path(config.body_model_path) if config.body_model_path else None
+    model = load_body_model(config.body_model, path)
+    tracks, times, intrinsics = scene.tracks, scene.video.times, scene.camera.intrinsics
+    motions, rigs, decisions, numbers = [], [], [], {}
+    for done, track in enumerate(tracks):
+        progress(done, len(tracks))
+        motion = fit_track(track, times, intrinsics, model, stature=config.stature)
+        motions.append(motion)
+        rigs.append(model.skinning_spec(motion.shape.values))
+        stature = model.rest_body(motion.shape.values).stature
+        height_px = float(np.median(track.boxes[:, 3] - track.boxes[:, 1]))
+        error_px = float(np.median(motion.reprojection_px[motion.observed]))
+        numbers[f"person{track.track_id}"] = {
+            "stature": round(stature, 3),
+            "reprojection_px": round(error_px, 2),
+            "reprojection_of_box_height": round(error_px / height_px, 4),
+        }
+        why = "given by the user" if config.stature else "from proportions and an adult prior"
+        decisions.append(
+            Decision(name=f"stature of person {track.track_id}", value=f"{stature:.2f} m", why=why)
+        )
+    progress(len(tracks), len(tracks))
+    scene.save("body.npz", motions)
+    scene.save("rigs.npz", rigs)
+    return StageReport(
+        backend=f"{model.name} ({model.licence})", decisions=tuple(decisions), numbers=numbers
+    )

@@ -1,0 +1,390 @@
+"""Fits one body to one track: Gauss-Newton over all frames at once, banded in time.
+
+Unknowns: one shape; per frame the pelvis position and the rotations of the fitted joints.
+Residuals: 2D reprojection and root-centred 3D landmarks (robust, weighted by confidence), pose
+and shape priors, and white-noise acceleration over real time steps (its integral over time, so
+that the frame rate does not matter). A joint's increment d acts as `R <- Exp(d) R` in its parent's
+axes, so a point p below joint j at x_j moves by `(G_parent d) x (p - x_j)`: the Jacobian is exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.linalg import solveh_banded
+
+from body.models.base import BodyModel, RestBody
+from body.pose_prior import FITTED_JOINTS, left_jacobian_inverse, pose_prior
+from recon.core.camera import Intrinsics
+from recon.core.geometry import Array, matrix_to_rotvec, rotvec_to_matrix
+from recon.core.rig import forward_kinematics
+from recon.core.skeletons import BLAZEPOSE_KEYPOINTS, SMPLX_BODY_JOINTS, SMPLX_BODY_PARENTS
+
+NUM_BODY = len(SMPLX_BODY_JOINTS)
+_FITTED = np.array(FITTED_JOINTS)
+_PARENT_OF_FITTED = np.array([SMPLX_BODY_PARENTS[j] for j in FITTED_JOINTS])
+_DOF = 3 + 3 * len(FITTED_JOINTS)
+_HIPS = [BLAZEPOSE_KEYPOINTS.index("left_hip"), BLAZEPOSE_KEYPOINTS.index("right_hip")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """How far each kind of evidence is trusted (standard deviations)."""
+
+    keypoint: float = 0.012
+    """2D keypoint noise as a fraction of the person's height in the image."""
+    landmark: float = 0.1
+    """3D landmark noise, metres."""
+    root_acceleration: float = 1.5
+    """Spectral density of the pelvis's acceleration, m/s^2 per sqrt(Hz)."""
+    joint_acceleration: float = 6.0
+    """The same for joint rotations, rad/s^2 per sqrt(Hz)."""
+    shape_frames: float = 2.0
+    """Weight of the shape prior per frame."""
+    stature: float = 0.02
+    """Of a stature that the user gave, metres."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What was seen of one person, over M increasing times.
+
+    Args:
+        times: (M,) seconds. keypoints_px: (M, 33, 2). landmarks: (M, 33, 3) metres, camera axes.
+        weights: (M, 33) trust 0-1, zero where nothing was seen. size_px: (M,) image height.
+        stature: metres, if the user knows it.
+    """
+
+    times: Array
+    keypoints_px: Array
+    landmarks: Array
+    weights: Array
+    size_px: Array
+    intrinsics: Intrinsics
+    stature: float | None = None
+
+    def take(self, rows: np.ndarray | slice) -> Evidence:
+        """The evidence of some frames."""
+        names = ("times", "keypoints_px", "landmarks", "weights", "size_px")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodyState:
+    """A solution: shape (S,), root (M, 3), rotations (M, 22, 3, 3), landmark_scale."""
+
+    shape: Array
+    root: Array
+    rotations: Array
+    landmark_scale: float = 1.0
+
+    def take(self, rows: np.ndarray | slice) -> BodyState:
+        """The state of some frames."""
+        return replace(self, root=self.root[rows], rotations=self.rotations[rows])
+
+
+@dataclass(frozen=True)
+class ShapeLinearisation:
+    """The rest body at one shape and its derivatives: joints (S, 22, 3), keypoints (S, 33, 3)."""
+
+    rest: RestBody
+    joints: Array
+    keypoints: Array
+    stature: Array
+
+
+def linearise_shape(model: BodyModel, shape: Array) -> ShapeLinearisation:
+    """The rest body and its forward differences in every shape parameter."""
+    rest = model.rest_body(shape)
+    step = 0.05 * model.param_spec.std
+    moved = [model.rest_body(shape + d) for d in np.diag(step)]
+    h = step[:, None, None]
+    return ShapeLinearisation(
+        rest=rest,
+        joints=np.stack([m.joints[:NUM_BODY] - rest.joints[:NUM_BODY] for m in moved]) / h,
+        keypoints=np.stack([m.keypoints - rest.keypoints for m in moved]) / h,
+        stature=np.array([m.stature - rest.stature for m in moved]) / step,
+    )
+
+
+def posed_keypoints(state: BodyState, rest: RestBody) -> tuple[Array, Array, Array]:
+    """Keypoints (M, 33, 3), global rotations (M, 22, 3, 3) and joint positions (M, 22, 3)."""
+    turned, positions = forward_kinematics(
+        state.rotations, state.root, rest.joints[:NUM_BODY], SMPLX_BODY_PARENTS
+    )
+    owner = rest.keypoint_joints
+    offsets = rest.keypoints - rest.joints[owner]
+    points = positions[:, owner] + np.einsum("nkab,kb->nka", turned[:, owner], offsets)
+    return points, turned, positions
+
+
+def _ancestry(owner: np.ndarray) -> np.ndarray:
+    """(33, J) bool: does fitted joint j move keypoint k?"""
+    out = np.zeros((len(owner), len(_FITTED)), bool)
+    for k, joint in enumerate(owner):
+        j = int(joint)
+        while j >= 0:
+            out[k] |= j == _FITTED
+            j = SMPLX_BODY_PARENTS[j]
+    return out
+
+
+def _shape_motion(lin: ShapeLinearisation, turned: Array) -> Array:
+    """Derivative of the keypoints by the shape: (M, 33, 3, S)."""
+    num_shape = len(lin.joints)
+    moved = np.zeros((len(turned), NUM_BODY, 3, num_shape))
+    for j, p in enumerate(SMPLX_BODY_PARENTS):
+        if p >= 0:
+            offset = (lin.joints[:, j] - lin.joints[:, p]).T
+            moved[:, j] = moved[:, p] + turned[:, p] @ offset
+    owner = lin.rest.keypoint_joints
+    offsets = np.moveaxis(lin.keypoints - lin.joints[:, owner], 0, -1)
+    return moved[:, owner] + turned[:, owner] @ offsets
+
+
+@dataclass
+class _Normal:
+    """Normal equations: frame blocks (M, D, D), border (M, D, S), shape block, right-hand sides."""
+
+    blocks: Array
+    border: Array
+    corner: Array
+    right: Array
+    right_shape: Array
+    cost: float
+
+
+class TrackSolver:
+    """Minimises the sum of all residuals for one track."""
+
+    def __init__(self, model: BodyModel, evidence: Evidence, noise: Noise) -> None:
+        self.model, self.evidence, self.noise = model, evidence, noise
+        self._acceleration = _acceleration_stencil(evidence.times)
+        root, joint = noise.root_acceleration, noise.joint_acceleration
+        self._rate = np.array([root] * 3 + [joint] * (_DOF - 3)) ** -2.0
+
+    def solve(self, state: BodyState, *, fit_shape: bool, max_iterations: int = 12) -> BodyState:
+        """The state after at most `max_iterations` damped Gauss-Newton steps."""
+        lin = linearise_shape(self.model, state.shape)
+        accepted = self._rescale_landmarks(state, lin.rest) if fit_shape else state
+        normal = self._normal_equations(accepted, lin)
+        damping = 1e-3
+        for _ in range(max_iterations):
+            trial = self._step(accepted, normal, damping, fit_shape)
+            if fit_shape:
+                lin = linearise_shape(self.model, trial.shape)
+                trial = self._rescale_landmarks(trial, lin.rest)
+            proposed = self._normal_equations(trial, lin)
+            if proposed.cost >= normal.cost:
+                damping *= 20
+                continue
+            gain = normal.cost - proposed.cost
+            accepted, normal, damping = trial, proposed, max(damping / 5, 1e-6)
+            if gain < 1e-3 * normal.cost:
+                break
+        return accepted
+
+    def _rescale_landmarks(self, state: BodyState, rest: RestBody) -> BodyState:
+        """Landmarks come at a mean adult's size: the scale that fits this person best."""
+        points, _, _ = posed_keypoints(state, rest)
+        points = points - points[:, _HIPS].mean(axis=1, keepdims=True)
+        seen, w = self.evidence.landmarks, self.evidence.weights[..., None]
+        scale = np.sum(w * points * seen) / max(float(np.sum(w * seen**2)), 1e-9)
+        return replace(state, landmark_scale=float(np.clip(scale, 0.5, 2.0)))
+
+    def _normal_equations(self, state: BodyState, lin: ShapeLinearisation) -> _Normal:
+        parts = [
+            self._data_terms(state.take(rows), lin, self.evidence.take(rows))
+            for rows in _chunks(len(state.root))
+        ]
+        normal = _Normal(
+            blocks=np.concatenate([p.blocks for p in parts]),
+            border=np.concatenate([p.border for p in parts]),
+            corner=sum((p.corner for p in parts), np.zeros(1)),
+            right=np.concatenate([p.right for p in parts]),
+            right_shape=sum((p.right_shape for p in parts), np.zeros(1)),
+            cost=sum(p.cost for p in parts),
+        )
+        self._add_pose_prior(normal, state)
+        self._add_shape_prior(normal, state, lin)
+        self._add_smoothness(normal, state)
+        return normal
+
+    def _data_terms(self, state: BodyState, lin: ShapeLinearisation, seen: Evidence) -> _Normal:
+        points, turned, positions = posed_keypoints(state, lin.rest)
+        pose_jac = _pose_jacobian(points, turned, positions, lin.rest.keypoint_joints)
+        jac = np.concatenate([pose_jac, _shape_motion(lin, turned).astype(np.float32)], axis=-1)
+        rows_2d, error_2d, w_2d, cost_2d = self._reprojection(points, jac, seen)
+        hips_jac = jac[:, _HIPS].mean(axis=1, keepdims=True)
+        centred = points - points[:, _HIPS].mean(axis=1, keepdims=True)
+        error_3d = centred - state.landmark_scale * seen.landmarks
+        w_3d, cost_3d = _robust(error_3d / self.noise.landmark, seen.weights)
+        w_3d = w_3d / self.noise.landmark**2
+        num = len(points)
+        jac_all = np.concatenate(
+            [rows_2d.reshape(num, 66, -1), (jac - hips_jac).reshape(num, 99, -1)], axis=1
+        )
+        error = np.concatenate([error_2d.reshape(num, 66), error_3d.reshape(num, 99)], axis=1)
+        weight = np.concatenate([np.repeat(w_2d, 2, axis=1), np.repeat(w_3d, 3, axis=1)], axis=1)
+        weighted = (jac_all * weight[..., None]).astype(np.float32)
+        full = np.swapaxes(weighted, 1, 2) @ jac_all
+        right = -np.einsum("nrd,nr->nd", weighted, error)
+        return _Normal(
+            blocks=full[:, :_DOF, :_DOF].astype(float),
+            border=full[:, :_DOF, _DOF:].astype(float),
+            corner=full[:, _DOF:, _DOF:].sum(axis=0, dtype=float),
+            right=right[:, :_DOF],
+            right_shape=right[:, _DOF:].sum(axis=0),
+            cost=cost_2d + cost_3d,
+        )
+
+    def _reprojection(
+        self, points: Array, jac: np.ndarray, seen: Evidence
+    ) -> tuple[np.ndarray, Array, Array, float]:
+        """Jacobian rows (M, 33, 2, D), residuals in noise units, weights (M, 33), cost."""
+        k = seen.intrinsics
+        depth = np.maximum(points[..., 2], 0.1)
+        sigma = (self.noise.keypoint * seen.size_px)[:, None, None]
+        focal = np.array([k.fx, k.fy])
+        error = (points[..., :2] / depth[..., None] * focal + [k.cx, k.cy]) - seen.keypoints_px
+        error = error / sigma
+        gain = (focal / depth[..., None] / sigma)[..., None]
+        slope = (points[..., :2] / depth[..., None])[..., None]
+        rows = gain.astype(np.float32) * (
+            jac[..., :2, :] - slope.astype(np.float32) * jac[..., 2:, :]
+        )
+        weight, cost = _robust(error, seen.weights)
+        return rows, error, weight, cost
+
+    def _add_pose_prior(self, normal: _Normal, state: BodyState) -> None:
+        rotvecs = matrix_to_rotvec(state.rotations[:, _FITTED])
+        residual, weight = pose_prior(rotvecs)
+        jac = left_jacobian_inverse(rotvecs)
+        weighted = np.swapaxes(jac, -1, -2) * weight[..., None, :]
+        info, pull = weighted @ jac, np.einsum("njab,njb->nja", weighted, residual)
+        for i in range(len(_FITTED)):
+            at = slice(3 + 3 * i, 6 + 3 * i)
+            normal.blocks[:, at, at] += info[:, i]
+            normal.right[:, at] -= pull[:, i]
+        normal.cost += float(np.sum(weight * residual**2))
+
+    def _add_shape_prior(self, normal: _Normal, state: BodyState, lin: ShapeLinearisation) -> None:
+        spec = self.model.param_spec
+        # A keypoint's error is much the same in every frame (where the network thinks a joint is):
+        # more frames must not make the evidence for the shape ever stronger.
+        weight = self.noise.shape_frames * len(state.root) / spec.std**2
+        normal.corner += np.diag(weight)
+        normal.right_shape -= weight * (state.shape - spec.mean)
+        normal.cost += float(np.sum(weight * (state.shape - spec.mean) ** 2))
+        if self.evidence.stature is not None:
+            error = lin.rest.stature - self.evidence.stature
+            normal.corner += np.outer(lin.stature, lin.stature) / self.noise.stature**2
+            normal.right_shape -= lin.stature * error / self.noise.stature**2
+            normal.cost += (error / self.noise.stature) ** 2
+
+    def _add_smoothness(self, normal: _Normal, state: BodyState) -> None:
+        stencil, span = self._acceleration
+        if len(span) == 0:
+            return
+        steps = self._velocities(state)
+        acceleration = steps[1:] * stencil[:, 2:] - steps[:-1] * stencil[:, :1]
+        weight = span[:, None] * self._rate
+        normal.cost += float(np.sum(weight * acceleration**2))
+        diagonal = np.arange(_DOF)
+        count = len(span)
+        for i in range(3):
+            normal.right[i : i + count] -= weight * acceleration * stencil[:, i : i + 1]
+            normal.blocks[i : i + count, diagonal, diagonal] += weight * stencil[:, i : i + 1] ** 2
+
+    def _velocities(self, state: BodyState) -> Array:
+        """Steps (M - 1, D) of every unknown from frame to frame."""
+        rotations = state.rotations[:, _FITTED]
+        turns = matrix_to_rotvec(rotations[1:] @ np.swapaxes(rotations[:-1], -1, -2))
+        return np.concatenate([np.diff(state.root, axis=0), turns.reshape(len(turns), -1)], axis=1)
+
+    def _step(
+        self, state: BodyState, normal: _Normal, damping: float, fit_shape: bool
+    ) -> BodyState:
+        """The state after solving the damped bordered system."""
+        num = len(state.root)
+        banded = self._banded(normal, damping)
+        border = normal.border.reshape(num * _DOF, -1)
+        columns = np.column_stack([normal.right.reshape(-1), border])
+        if not fit_shape:
+            columns = columns[:, :1]
+        solved = solveh_banded(banded, columns, lower=True, overwrite_ab=True, check_finite=False)
+        move, shape = solved[:, 0], state.shape
+        if fit_shape:
+            schur = normal.corner * (1 + damping) - border.T @ solved[:, 1:]
+            delta = np.linalg.solve(schur, normal.right_shape - border.T @ move)
+            spec = self.model.param_spec
+            shape = np.clip(state.shape + delta, spec.low, spec.high)
+            move = move - solved[:, 1:] @ (shape - state.shape)
+        step = move.reshape(num, _DOF)
+        turn = step[:, 3:].reshape(num, -1, 3)
+        length = np.linalg.norm(turn, axis=-1, keepdims=True)
+        turn = turn * np.minimum(1.0, 1.0 / np.maximum(length, 1e-9))  # at most a radian a step
+        rotations = state.rotations.copy()
+        rotations[:, _FITTED] = rotvec_to_matrix(turn) @ rotations[:, _FITTED]
+        return replace(state, shape=shape, root=state.root + step[:, :3], rotations=rotations)
+
+    def _banded(self, normal: _Normal, damping: float) -> Array:
+        """Lower banded storage: the frame blocks, then the two diagonals that couple frames."""
+        num = len(normal.blocks)
+        out = np.zeros((2 * _DOF + 1, num * _DOF))
+        view = out.reshape(2 * _DOF + 1, num, _DOF)
+        for column in range(_DOF):
+            view[: _DOF - column, :, column] = normal.blocks[:, column:, column].T
+        out[0] *= 1 + damping
+        stencil, span = self._acceleration
+        count = len(span)
+        if count:
+            weight = span[:, None] * self._rate
+            view[_DOF, :count] += weight * stencil[:, 0:1] * stencil[:, 1:2]
+            view[_DOF, 1 : count + 1] += weight * stencil[:, 1:2] * stencil[:, 2:3]
+            view[2 * _DOF, :count] += weight * stencil[:, 0:1] * stencil[:, 2:3]
+        return out
+
+
+def _pose_jacobian(points: Array, turned: Array, positions: Array, owner: np.ndarray) -> np.ndarray:
+    """Derivative (M, 33, 3, D) float32 of the keypoints by the pelvis position and increments."""
+    num, count = points.shape[:2]
+    lever = (points[:, :, None] - positions[:, None, _FITTED]).astype(np.float32)
+    lever *= _ancestry(owner)[None, :, :, None]
+    axes = turned[:, _PARENT_OF_FITTED].astype(np.float32)
+    axes[:, 0] = np.eye(3)
+    ax, ay, az = (axes[:, None, :, i, :] for i in range(3))  # (M, 1, J, 3 columns)
+    lx, ly, lz = (lever[..., i, None] for i in range(3))  # (M, 33, J, 1)
+    out = np.empty((num, count, 3, _DOF), np.float32)
+    out[..., :3] = np.eye(3)
+    turn = out[..., 3:].reshape(num, count, 3, len(_FITTED), 3)
+    turn[:, :, 0] = ay * lz - az * ly
+    turn[:, :, 1] = az * lx - ax * lz
+    turn[:, :, 2] = ax * ly - ay * lx
+    out[..., 3:] = turn.reshape(num, count, 3, -1)
+    return out
+
+
+def _robust(error: Array, trust: Array) -> tuple[Array, float]:
+    """IRLS weights (M, K) and cost of Geman-McClure's kernel, scale 3 noise units.
+
+    Args:
+        error: (M, K, d) in units of its noise. trust: (M, K).
+    """
+    square = np.sum(error**2, axis=-1) / 9.0
+    return trust / (1 + square) ** 2, float(np.sum(trust * 9.0 * square / (1 + square)))
+
+
+def _acceleration_stencil(times: Array) -> tuple[Array, Array]:
+    """Coefficients (M - 2, 3) of the second difference on uneven times, and spans (M - 2,)."""
+    if len(times) < 3:
+        return np.zeros((0, 3)), np.zeros(0)
+    before, after = np.diff(times)[:-1], np.diff(times)[1:]
+    mid = 0.5 * (before + after)
+    outer, inner = 1 / (before * mid), 1 / (after * mid)
+    return np.stack([outer, -outer - inner, inner], axis=1), mid
+
+
+def _chunks(num: int, size: int = 128) -> list[slice]:
+    return [slice(a, min(a + size, num)) for a in range(0, num, size)]
