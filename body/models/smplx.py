@@ -180,7 +180,7 @@ class _SmplFamily(RiggedBodyModel):
         skin: Any = lbs  # the package annotates with a tensor type of its own
 
         def tensor(array: np.ndarray) -> torch.Tensor:
-            return torch.as_tensor(np.asarray(array, np.float32))
+            return torch.as_tensor(np.ascontiguousarray(array, np.float32))
 
         template, shapedirs, posedirs = map(
             tensor, (self._template, self._shapedirs, self._posedirs)
