@@ -121,18 +121,19 @@ def _blazepose_points(rig: Rig, poses: BodyPoses) -> Array:
     face = {"nose": (0.0, 0.05, 0.11), "eye": (0.03, 0.08, 0.09), "ear": (0.08, 0.06, 0.0),
             "mouth": (0.02, 0.01, 0.10)}  # fmt: skip
     hand = {"pinky": "pinky1", "index": "index1", "thumb": "thumb2"}
-    foot = {"heel": ("ankle", rig.sole_points[0]), "foot_index": ("foot", rig.sole_points[1])}
+    foot = {"heel": 0, "foot_index": 1}
     joints, offsets = [], []
     for name in BLAZEPOSE_KEYPOINTS:
         side = "right" if "right" in name else "left"
         part = name.replace(f"{side}_", "", 1).removesuffix(f"_{side}")
         key = next((k for k in face if part.startswith(k)), None)
-        joint, offset = (f"{side}_{hand.get(part, part)}", np.zeros(3))
-        if key is not None:
-            joint, offset = "head", np.array(face[key])
-        elif part in foot:
-            joint, offset = f"{side}_{foot[part][0]}", foot[part][1]
-        joints.append(JOINT[joint])
+        if part in foot:
+            sole = foot[part] + (2 if side == "right" else 0)
+            joints.append(int(rig.sole_joints[sole]))
+            offsets.append(rig.sole_points[sole])
+            continue
+        joints.append(JOINT["head" if key else f"{side}_{hand.get(part, part)}"])
+        offset = np.array(face[key]) if key else np.zeros(3)
         offsets.append(offset * (MIRROR if side == "right" and part != "nose" else 1.0))
     rotations, positions = rig.joints(poses)
     return positions[:, joints] + np.einsum("nkij,kj->nki", rotations[:, joints], np.stack(offsets))

@@ -9,9 +9,9 @@ import pytest
 import trimesh
 from scipy.spatial.transform import Rotation, Slerp
 
-from recon.core.geometry import R_YUP_ZUP
+from recon.core.geometry import R_YUP_ZUP, rotvec_to_matrix
 from recon.core.skeletons import CANONICAL_JOINTS
-from recon.export.glb import export, prune_weights, vertex_normals
+from recon.export.glb import export, gltf_quats, prune_weights, vertex_normals
 from tests.synthetic import make_scene, toy_rig
 
 TYPES = {5126: "<f4", 5121: "u1", 5123: "<u2", 5125: "<u4"}
@@ -157,6 +157,14 @@ def test_quaternions_are_unit_and_continuous_and_times_have_bounds(glb):
             if channel.target.path == "rotation":
                 np.testing.assert_allclose(np.linalg.norm(values, axis=1), 1, atol=1e-6)
                 assert (np.sum(values[1:] * values[:-1], axis=1) > 0).all()
+
+
+def test_quaternions_of_a_spin_keep_their_sign_through_whole_turns():
+    angle = np.linspace(0, 4 * np.pi, 100)
+    turns = rotvec_to_matrix(angle[:, None] * np.array([0.0, 0.6, 0.8]))
+    quats = gltf_quats(turns)
+    np.testing.assert_allclose(Rotation.from_quat(quats).as_matrix(), turns, atol=1e-12)
+    assert (np.sum(quats[1:] * quats[:-1], axis=1) > 0.99).all()
 
 
 def test_trimesh_opens_it_with_both_people_and_the_colours_apart(glb):
