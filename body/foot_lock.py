@@ -1,4 +1,4 @@
-"""Kinematic foot lock: legs bend so that a standing foot stays where it stands, the rest is kept."""
+"""Kinematic foot lock: legs bend so that a standing foot stays put, the rest is kept."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ _LEGS = tuple(
 )
 _PELVIS = 0
 _REACH = 0.9995  # of the straight leg
+_STRAIGHT = 0.003  # metres from hip-ankle line to knee below which a leg has no bend plane
 _NOT_THE_FLOOR = 0.15  # metres below z = 0 where the ground is evidently not flat
 
 
@@ -95,10 +96,11 @@ def _needed_drop(joints: Array, shifts: list[Array], times: Array, blend: float)
     for (hip, knee, ankle), shift in zip(_LEGS, shifts, strict=True):
         thigh, shin = joints[:, knee] - joints[:, hip], joints[:, ankle] - joints[:, knee]
         full = _REACH * (np.linalg.norm(thigh, axis=1) + np.linalg.norm(shin, axis=1))
+        full = np.maximum(full, np.linalg.norm(thigh + shin, axis=1))
         leg = joints[:, ankle] + shift - joints[:, hip]
         level2 = np.sum(leg[:, :2] ** 2, axis=1)
         allowed = np.sqrt(np.maximum(full**2 - level2, 0.0))
-        lack = np.maximum(lack, np.clip(-leg[:, 2] - allowed, 0, 0.05))
+        lack = np.maximum(lack, np.clip(-leg[:, 2] - allowed - 1e-9, 0, 0.05))
     drop = np.zeros((len(joints), 3))
     drop[:, 2] = -_smooth_above(lack, times, blend)
     return drop
@@ -113,6 +115,11 @@ def _smooth_above(values: Array, times: Array, width: float) -> Array:
     return (sums[last] - sums[first]) / (last - first)
 
 
+def _across(vectors: Array, unit: Array) -> Array:
+    """Parts (N, 3) of vectors (N, 3) across unit vectors (N, 3)."""
+    return vectors - np.sum(vectors * unit, axis=1, keepdims=True) * unit
+
+
 def _reach_ankle(
     rotations: Array, joints: Array, leg: tuple[int, ...], shift: Array
 ) -> tuple[Array, Array, Array]:
@@ -125,8 +132,9 @@ def _reach_ankle(
     unit = after / length[:, None]
     length = np.clip(length, np.abs(thigh - shin) + 1e-6, (thigh + shin) * (1 - 1e-9))
     # A straight leg has no bend plane of its own: the knee then opens towards the thigh's front.
-    bend = np.einsum("nij,nj->ni", swing, knee - hip) + 1e-3 * rotations[:, leg[0], :, 2]
-    bend -= np.sum(bend * unit, axis=1, keepdims=True) * unit
+    bend = _across(np.einsum("nij,nj->ni", swing, knee - hip), unit)
+    straight = np.maximum(_STRAIGHT - np.linalg.norm(bend, axis=1, keepdims=True), 0)
+    bend += straight * _across(rotations[:, leg[0], :, 2], unit)
     bend /= np.linalg.norm(bend, axis=1, keepdims=True)
     cos = (thigh**2 + length**2 - shin**2) / (2 * thigh * length)
     along = np.clip(cos, -1, 1) * thigh

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recon.core.contacts import frame_steps
-from recon.core.geometry import Array
+from recon.core.geometry import Array, hat
 from recon.core.people import PersonEvidence
 from recon.core.skeletons import CANONICAL_JOINTS
 from slam.metric_scale import LATERAL_STD
@@ -19,6 +19,7 @@ _DEPTH_STD = np.radians(6.0)  # more, towards the camera: monocular fits tip ove
 _ROLL_STD = np.radians(4.0)
 _PITCH_STD = np.radians(20.0)
 _SLOPE_STD = np.radians(2.5)  # floors and roads against level
+_MAX_STARTS = 5
 _KERNEL = np.radians(20.0)  # beyond this a direction stops counting (Geman-McClure)
 
 _DEPTH_NOISE = 0.05  # metres along the ray that a whole stance is off
@@ -76,7 +77,7 @@ def body_directions(R_slam_camera: Array, person: PersonEvidence, times: Array) 
     steps = frame_steps(np.asarray(times, dtype=float)[person.frame_idx])
     return BodyDirections(
         up=up,
-        ahead=_unit(np.cross(hips, up)),
+        ahead=_unit(np.einsum("nij,nj->ni", hat(hips), up)),
         rays=_unit(joints[:, _PELVIS]),
         weights=person.weights * straight * tall * steps,
     )
@@ -91,8 +92,8 @@ def solve_vertical(
 ) -> Vertical:
     """The most probable vertical given bodies, the camera's own level and the stances' plane.
 
-    Gauss-Newton on the unit sphere with Geman-McClure weights, from the camera's up and from the
-    bodies' median direction; the cheaper answer is kept.
+    Gauss-Newton on the unit sphere with Geman-McClure weights, from the camera's up and from
+    each body's median direction; the cheapest answer is kept.
 
     Args:
         R_slam_camera: (T, 3, 3). bodies: one per person, may be empty.
@@ -100,14 +101,13 @@ def solve_vertical(
     """
     bodies = [b for b in bodies if b.weights.sum() > 1e-6]
     starts = [_unit(-R_slam_camera[:, :, 1].sum(axis=0))]
-    if bodies:
-        weights = np.concatenate([b.weights for b in bodies])
-        starts.append(_median_direction(np.concatenate([b.up for b in bodies]), weights))
+    starts += [_median_direction(b.up, b.weights) for b in bodies[:_MAX_STARTS]]
     answers = [_descend(start, R_slam_camera, bodies, stances, rays) for start in starts]
     cost, up, hessian = min(answers, key=lambda a: a[0])
     disagreement = {"the camera's own level": _roll(up, R_slam_camera)}
     if bodies:
-        disagreement = {"bodies": _angle(up, starts[-1])} | disagreement
+        angles = [_angle(up, start) for start in starts[1:]]
+        disagreement = {"bodies": float(np.median(angles))} | disagreement
     if (plane := _stance_plane(up, stances, rays)) is not None:
         disagreement["the ground they tread"] = float(np.linalg.norm(plane[0]))
     evidence = 2 * (len(bodies) + 1 + (plane is not None))
@@ -123,7 +123,7 @@ def _descend(
     rays: Array | None,
 ) -> tuple[float, Array, Array]:
     """Cost, up and Hessian (2, 2) at the minimum nearest to `up`."""
-    cost, hessian = np.inf, np.eye(2)
+    cost, hessian = 0.0, np.eye(2)
     for _ in range(30):
         basis = _tangent(up)
         terms = [_level_term(up, basis, R_slam_camera)]
@@ -131,10 +131,12 @@ def _descend(
         if (plane := _stance_plane(up, stances, rays)) is not None:
             tilt, covariance = plane
             information = np.linalg.inv(covariance + _SLOPE_STD**2 * np.eye(2))
-            weight = 1 / (1 + (np.linalg.norm(tilt) / _KERNEL) ** 2) ** 2
-            terms.append((weight * tilt @ information @ tilt, weight * information @ tilt,
-                          weight * information))  # fmt: skip
-        cost, pull, hessian = (sum(parts) for parts in zip(*terms, strict=True))
+            fade = 1 / (1 + (np.linalg.norm(tilt) / _KERNEL) ** 2)
+            cost = fade * float(tilt @ information @ tilt)
+            terms.append((cost, fade**2 * information @ tilt, fade**2 * information))
+        cost = sum(float(term[0]) for term in terms)
+        pull = np.sum([term[1] for term in terms], axis=0)
+        hessian = np.sum([term[2] for term in terms], axis=0)
         step = np.linalg.solve(hessian, pull)
         up = _unit(up + basis @ step)
         if np.linalg.norm(step) < 1e-10:
@@ -148,8 +150,9 @@ def _level_term(up: Array, basis: Array, R: Array) -> tuple[float, Array, Array]
     for column, std in ((0, _ROLL_STD), (2, _PITCH_STD)):
         axis = R[:, :, column]
         r, jacobian = axis @ up, axis @ basis
-        weight = 1 / (1 + (r / (_KERNEL + std)) ** 2) ** 2 / std**2 / len(R)
-        cost += float(weight @ r**2)
+        fade = 1 / (1 + (r / (_KERNEL + std)) ** 2)
+        weight = fade**2 / std**2 / len(R)
+        cost += float((weight / fade) @ r**2)
         pull -= jacobian.T @ (weight * r)
         hessian += jacobian.T @ (weight[:, None] * jacobian)
     return cost, pull, hessian
@@ -167,9 +170,19 @@ def _body_term(up: Array, basis: Array, body: BodyDirections) -> tuple[float, Ar
     information = np.linalg.inv(covariance)
     angle = np.arccos(np.clip(body.up @ up, -1, 1))
     share = body.weights / max(1.0, body.weights.sum())  # a glimpse counts for less than a second
-    weight = (share / (1 + (angle / _KERNEL) ** 2) ** 2)[:, None, None] * information
+    fade = 1 / (1 + (angle / _KERNEL) ** 2)
+    weight = (share * fade**2)[:, None, None] * information
     return (
-        float(np.einsum("ni,nij,nj->", r, weight, r)),
+        # Geman-McClure's own cost, with the whole angle: the tangent shrinks beyond 90 degrees.
+        float(
+            np.sum(
+                share
+                * fade
+                * np.maximum(angle, 1e-12) ** 2
+                / np.maximum(np.sum(r**2, axis=1), 1e-24)
+                * np.einsum("ni,nij,nj->n", r, information, r)
+            )
+        ),
         np.einsum("nij,nj->i", weight, r),
         weight.sum(axis=0),
     )
@@ -191,14 +204,14 @@ def _stance_plane(
     # Soles of one step share their error: four points a step are not four observations.
     variance = 4 * (LATERAL_STD**2 + _HEIGHT_STD**2 + (_DEPTH_NOISE * (rays @ up)) ** 2)
     prior = np.diag([1.0, 1.0, 1e-6])  # a tilt of one radian, so that two points cannot diverge
-    solution = np.zeros(3)
+    solution, covariance = np.zeros(3), np.eye(3)
     weight = 1 / variance
     for _ in range(20):
-        hessian = design.T @ (weight[:, None] * design) + prior
-        solution = np.linalg.solve(hessian, design.T @ (weight * height))
+        covariance = np.linalg.inv(design.T @ (weight[:, None] * design) + prior)
+        solution = covariance @ (design.T @ (weight * height))
         residual = height - design @ solution
         weight = 1 / variance / (1 + (residual / _HEIGHT_KERNEL) ** 2) ** 2
-    return -solution[:2], np.linalg.inv(hessian)[:2, :2]
+    return np.asarray(-solution[:2], float), np.asarray(covariance[:2, :2], float)
 
 
 def _median_direction(directions: Array, weights: Array) -> Array:
@@ -213,8 +226,8 @@ def _median_direction(directions: Array, weights: Array) -> Array:
 def _tangent(up: Array) -> Array:
     """An orthonormal basis (3, 2) of the plane across `up`."""
     other = np.eye(3)[int(np.argmin(np.abs(up)))]
-    first = _unit(np.cross(up, other))
-    return np.stack([first, np.cross(up, first)], axis=1)
+    first = _unit(hat(up) @ other)
+    return np.stack([first, hat(up) @ first], axis=1)
 
 
 def _roll(up: Array, R: Array) -> float:

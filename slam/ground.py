@@ -9,7 +9,7 @@ import numpy as np
 from recon.core.camera import CameraTrajectory
 from recon.core.contacts import interval_labels
 from recon.core.errors import InputError
-from recon.core.geometry import Array, make_transform
+from recon.core.geometry import Array, hat, make_transform
 from recon.core.people import PersonEvidence, WorldPlacement
 from recon.core.stage import Decision
 from slam.gravity import Vertical, body_directions, solve_vertical
@@ -25,16 +25,19 @@ from slam.metric_scale import (
 ASSUMED_CAMERA_HEIGHT = 1.5
 """Metres above the floor, used only when nobody is in the video."""
 
+ASSUMED_SCENE_DEPTH = 5.0
+"""Metres from the first camera to the median scene point where nothing measures the scale."""
+
 _UNCERTAIN_SCALE = 0.15
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Stances:
-    """Metric mean positions (L, 3) of stance intervals in slam axes, rays (L, 3), seconds (L,)."""
+    """Mean positions (L, 3) in metric slam axes, rays (L, 3), frames (L,) of stance intervals."""
 
     positions: Array
     rays: Array
-    seconds: Array
+    counts: np.ndarray
 
 
 def place_world(
@@ -74,7 +77,7 @@ def place_world(
     estimates = _scale_estimates(camera, people, feet, vertical.up)
     scale = _chosen_scale(camera, estimates)
     stances = _stances(feet, scale.scale, vertical.up)
-    if len(stances.seconds):
+    if len(stances.counts):
         vertical = solve_vertical(
             R_slam_camera, bodies, stances=stances.positions, rays=stances.rays
         )
@@ -109,56 +112,54 @@ def _chosen_scale(camera: CameraTrajectory, estimates: list[ScaleEstimate]) -> S
     fused = fuse_scales(estimates)
     if fused is not None:
         return fused
-    # Nothing measures it: take the camera for one carried at a strolling pace.
+    depth = _scene_depth(camera)
     return ScaleEstimate(
-        source="assumed: nothing in the video determines it",
-        scale=_assumed_scale(camera),
+        source=f"assumed: the median scene point is taken to be {ASSUMED_SCENE_DEPTH} m away"
+        if depth
+        else "assumed: one slam unit is taken for a metre",
+        scale=ASSUMED_SCENE_DEPTH / depth if depth else 1.0,
         log_std=float("inf"),
     )
 
 
-def _assumed_scale(camera: CameraTrajectory) -> float:
-    """Metres per slam unit that put the median scene point 5 m before the camera."""
-    if len(camera.points_slam):
-        first = camera.Ts_slam_camera[0]
-        depth = (camera.points_slam - first[:3, 3]) @ first[:3, 2]
-        depth = depth[depth > 0]
-        if len(depth):
-            return 5.0 / float(np.median(depth))
-    return 1.0
+def _scene_depth(camera: CameraTrajectory) -> float | None:
+    """Median depth in slam units of the points before the first camera."""
+    first = camera.Ts_slam_camera[0]
+    depth = (camera.points_slam - first[:3, 3]) @ first[:3, 2]
+    return float(np.median(depth[depth > 0])) if np.any(depth > 0) else None
 
 
 def _stances(feet: list[SlamFeet], scale: float, up: Array) -> _Stances:
     """Every stance of every sole point of every person, at this scale."""
-    positions, rays, seconds = [np.zeros((0, 3))], [np.zeros((0, 3))], [np.zeros(0)]
+    positions, rays, counts = [np.zeros((0, 3))], [np.zeros((0, 3))], [np.zeros(0, int)]
     for f in feet:
         labels = interval_labels(f.contacts(scale, up))
         n, k = np.nonzero(labels >= 0)
         if len(n) == 0:
             continue
         label = labels[n, k]
-        count = np.bincount(label)[:, None]
-        step = np.median(np.diff(f.times)) if len(f.times) > 1 else 1 / 30
-
-        def mean(values: Array, label: np.ndarray = label, count: Array = count) -> Array:
-            columns = [np.bincount(label, values[:, j]) for j in range(3)]
-            return np.stack(columns, axis=1) / count
-
-        positions.append(mean(f.positions(scale)[n, k]))
-        rays.append(mean(f.rays[n]))
-        seconds.append(count[:, 0] * step)
+        count = np.bincount(label)
+        positions.append(_label_means(f.positions(scale)[n, k], label, count))
+        rays.append(_label_means(f.rays[n], label, count))
+        counts.append(count)
     return _Stances(
         positions=np.concatenate(positions),
         rays=np.concatenate(rays),
-        seconds=np.concatenate(seconds),
+        counts=np.concatenate(counts),
     )
+
+
+def _label_means(values: Array, label: np.ndarray, count: np.ndarray) -> Array:
+    """Means (L, 3) of the values (M, 3) of every label."""
+    sums = [np.bincount(label, column) for column in values.T]
+    return np.stack(sums, axis=1) / count[:, None]
 
 
 def _floor_height(
     feet: list[SlamFeet], stances: _Stances, scale: float, up: Array, centres: Array
 ) -> tuple[float, str, list[str]]:
     """Height of the floor along `up` in metric slam axes, why, and warnings."""
-    if len(stances.seconds):
+    if len(stances.counts):
         heights = stances.positions @ up
         low = heights <= np.quantile(heights, 0.05) + 0.10
         spread = float(np.std(heights[low]))
@@ -219,9 +220,9 @@ def _heading(R_slam_camera: Array, up: Array) -> Array:
     right, ahead = R_slam_camera[:, 0], R_slam_camera[:, 2]
     x = right - (right @ up) * up
     if np.linalg.norm(x) < 0.3:
-        x = np.cross(ahead, up)
+        x = hat(ahead) @ up
     x = x / np.linalg.norm(x)
-    return np.stack([x, np.cross(up, x), up])
+    return np.stack([x, hat(up) @ x, up])
 
 
 # Words -----------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from recon.core.contacts import (
     contact_probabilities,
     frame_steps,
     interval_labels,
+    trimmed,
 )
 from recon.core.geometry import Array, invert_transform, transform_points
 from recon.core.people import PersonEvidence
@@ -29,6 +30,7 @@ MAX_LOG_STD = 0.25
 _LAG_SECONDS = 0.15  # the grid compares foot positions this far apart: within one stance
 _CLUSTER_SECONDS = 0.5  # errors of one step are one piece of evidence, however many its frames
 _MIN_CLUSTERS = 3
+_ROLLING_SECONDS = 0.03  # at both ends of a contact the foot comes down or leaves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,23 +164,32 @@ class _Stances:
         one, which does not believe that the frames of one step err independently.
         """
         weights, clusters = self.weights, int(self.clusters.max()) + 1
+        if clusters < _MIN_CLUSTERS:
+            return None
+        r, c, r2, curvature = self.offsets, self.centres, weights, 0.0
         for _ in range(30):
-            y = self._centred(self.offsets, weights)
-            c = self._centred(self.centres, weights)
-            Wc = np.einsum("mij,mj->mi", self.precisions, c)
-            curvature = float(np.sum(weights * np.sum(c * Wc, axis=1)))
-            if not curvature > 0 or clusters < _MIN_CLUSTERS:
+            y, c = self._centred(self.offsets, weights), self._centred(self.centres, weights)
+            curvature = float(weights @ self._dot(c, c))
+            if not curvature > 0:
                 return None
-            previous = scale
-            scale = -float(np.sum(weights * np.sum(y * Wc, axis=1))) / curvature
+            previous, scale = scale, -float(weights @ self._dot(c, y)) / curvature
             r = y + scale * c
-            r2 = np.einsum("mi,mij,mj->m", r, self.precisions, r)
+            r2 = self._dot(r, r)
             weights = self.weights / (1 + r2 / KERNEL**2) ** 2
             if abs(scale - previous) < 1e-9 * abs(scale):
                 break
-        scores = np.bincount(self.clusters, weights * np.sum(r * Wc, axis=1), minlength=clusters)
-        robust = np.sqrt(np.sum(scores**2) * clusters / (clusters - 1)) / curvature
-        return scale, float(max(robust, curvature**-0.5))
+        pull = self._dot(c, r)
+        # The kernel bends the cost: its second derivative is below the weighted sum of squares.
+        bent = float(weights @ (self._dot(c, c) - 4 * pull**2 / (KERNEL**2 + r2)))
+        if not bent > 0.1 * curvature:
+            return None
+        scores = np.bincount(self.clusters, weights * pull, minlength=clusters)
+        robust = np.sqrt(np.sum(scores**2) * clusters / (clusters - 1)) / bent
+        return scale, float(max(robust, bent**-0.5))
+
+    def _dot(self, a: Array, b: Array) -> Array:
+        """Products (M,) of vectors (M, 3) in units of their errors."""
+        return np.einsum("mi,mij,mj->m", a, self.precisions, b)
 
     def _centred(self, points: Array, weights: Array) -> Array:
         """Points (M, 3) minus the precision-weighted mean of their interval."""
@@ -196,7 +207,7 @@ def _stance_samples(feet: list[SlamFeet], contacts: list[Array]) -> _Stances | N
     """The samples in contact of all people; None if nobody's foot stands long enough."""
     parts, base, cluster_base = [], 0, 0
     for f, contact in zip(feet, contacts, strict=True):
-        labels = interval_labels(contact)
+        labels = trimmed(interval_labels(contact), f.times, seconds=_ROLLING_SECONDS)
         n, k = np.nonzero(labels >= 0)
         if len(n) == 0:
             continue

@@ -83,6 +83,25 @@ def interval_labels(contacts: Array) -> np.ndarray:
     return np.where(on, labels, -1)
 
 
+def trimmed(labels: np.ndarray, times: Array, *, seconds: float) -> np.ndarray:
+    """Labels (N, K) without the first and last `seconds` of every run, where feet still roll.
+
+    Runs too short to lose their ends are kept whole.
+    """
+    out = labels.copy()
+    n, k = np.nonzero(labels >= 0)
+    if len(n) == 0:
+        return out
+    label, count = labels[n, k], int(labels.max()) + 1
+    first, last = np.full(count, np.inf), np.full(count, -np.inf)
+    np.minimum.at(first, label, times[n])
+    np.maximum.at(last, label, times[n])
+    margin = np.where(last - first > 3 * seconds, seconds, 0.0)[label]
+    ends = (times[n] < first[label] + margin) | (times[n] > last[label] - margin)
+    out[n[ends], k[ends]] = -1
+    return out
+
+
 def _floor_below(height: Array, times: Array) -> Array:
     """Lowest sole height (N,) within half a second of each frame."""
     lowest = height.min(axis=1)
