@@ -89,8 +89,10 @@ class Export:
 
     def main(self) -> None:
         from recon.core.scene import Scene
-        from recon.export import export_scene
+        from recon.export import EXPORTERS, export_scene
 
+        if not self.format:
+            raise InputError(f"--format: expected some of {', '.join(EXPORTERS)}; got none")
         scene = Scene.open(self.scene)
         written = export_scene(scene, self.format, self.out or self.scene / "exports")
         for paths in written.values():
@@ -111,13 +113,17 @@ class View:
 
     def main(self) -> None:
         from recon.core.scene import Scene
-        from viewer import app
 
         scene = Scene.open(self.scene)
         if self.screenshot is None:
-            app.show(scene)
+            from viewer.app import view
+
+            view(scene)
         else:
-            app.screenshot(scene, self.screenshot, frame=self.frame)
+            from viewer.screenshot import screenshot
+
+            screenshot(scene, self.screenshot, frame=self.frame)
+            print(self.screenshot)
 
 
 @dataclass(frozen=True, kw_only=True)

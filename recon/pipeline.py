@@ -58,16 +58,15 @@ def run(
         max_height=options.max_height,
         fps=options.fps,
     )
+    known = (*STAGES, *(("overlay", "report") if options.overlay else ()), "exports")
+    check_stage_names(stages or (), "--stages", known)
+    check_stage_names(force, "--force", known)
     sha256 = open_source(clip).sha256()  # before the folder is made: a bad video leaves none
     with locked_scene(Path(scene) if scene else default_scene(path)) as folder:
         recognise_video(folder, clip, sha256, watcher)
         work = Work(folder, clip, options)
-        steps, outputs = work.steps(), work.outputs()
-        known = [step.name for step in steps] + [output.name for output in outputs]
-        check_stage_names(stages or (), "--stages", known)
-        check_stage_names(force, "--force", known)
-        run_steps(folder, steps, only=stages, force=force, watcher=watcher)
-        for output in outputs:
+        run_steps(folder, work.steps(), only=stages, force=force, watcher=watcher)
+        for output in work.outputs():
             if stages is None or output.name in stages:
                 make_output(folder, output, force=output.name in force, watcher=watcher)
         return folder
