@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from body.models.anny import AnnyModel
-from body.models.smpl_files import read_model_file
+from body.models.smpl_files import find_model_file, read_model_file
 from body.models.smplx import SmplModel, SmplxModel
 from recon.core.errors import InputError
 from recon.core.geometry import matrix_to_rotvec
@@ -196,11 +196,12 @@ def test_surface_points_agree_with_annys_on_the_same_body(
     assert np.abs(body.soles[:, 1] - truth.soles[:, 1]).max() < 0.006
 
 
-def test_the_folder_or_the_file_itself_may_be_given(smplx_folder: Path) -> None:
+def test_the_folder_its_parent_or_the_file_itself_may_be_given(smplx_folder: Path) -> None:
     folder = smplx_folder / "smplx"
-    template = SmplxModel(smplx_folder).skinning_spec(BETAS).bind_vertices
-    for path in (folder, folder / "SMPLX_NEUTRAL.npz"):
-        np.testing.assert_array_equal(SmplxModel(path).skinning_spec(BETAS).bind_vertices, template)
+    file = folder / "SMPLX_NEUTRAL.npz"
+    for path in (smplx_folder, folder, file):
+        found = find_model_file(path, SmplxModel.file_names, folder="smplx", website="")
+        assert found == file
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
