@@ -273,15 +273,17 @@ class TrackSolver:
         spec = self.model.param_spec
         # A keypoint's error is much the same in every frame (where the network thinks a joint is):
         # more frames must not make the evidence for the shape ever stronger.
-        weight = self.noise.shape_frames * len(state.root) / spec.std**2
+        frames = self.noise.shape_frames * len(state.root)
+        weight = frames / spec.std**2
         normal.corner += np.diag(weight)
         normal.right_shape -= weight * (state.shape - spec.mean)
         normal.cost += float(np.sum(weight * (state.shape - spec.mean) ** 2))
         if self.evidence.stature is not None:
             error = lin.rest.stature - self.evidence.stature
-            normal.corner += np.outer(lin.stature, lin.stature) / self.noise.stature**2
-            normal.right_shape -= lin.stature * error / self.noise.stature**2
-            normal.cost += (error / self.noise.stature) ** 2
+            info = frames / self.noise.stature**2
+            normal.corner += info * np.outer(lin.stature, lin.stature)
+            normal.right_shape -= info * lin.stature * error
+            normal.cost += info * error**2
 
     def _add_smoothness(self, normal: _Normal, state: BodyState) -> None:
         stencil, span = self._acceleration
