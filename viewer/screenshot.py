@@ -1,0 +1,101 @@
+"""A picture of a scene's world without a display, GL or any system package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from recon.core.camera import Intrinsics
+from recon.core.errors import InputError
+from recon.core.geometry import Array, invert_transform, transform_points
+from recon.core.raster import Raster, Surface
+from recon.core.scene import Scene
+from recon.core.storage import write_atomic
+from viewer.world import Segments, World, look_at
+
+BACKGROUND = (243, 244, 246)
+GRID_COLOR = (205, 208, 214)
+CAMERA_COLOR = (70, 74, 84)
+FOV_DEG = 50.0
+_SUPERSAMPLING = 2
+
+
+def screenshot(
+    scene: Scene, path: str | Path, frame: int, *, width: int = 1280, height: int = 800
+) -> None:
+    """Writes a PNG (or JPEG) of the world at a frame: people, camera, its path, points, floor.
+
+    Args:
+        frame: index of the video frame.
+
+    Raises:
+        InputError: no such frame, or a file type that cannot be written.
+        StaleSceneError: a stage has not run.
+    """
+    world = World.from_scene(scene)
+    if not 0 <= frame < len(world.times):
+        raise InputError(
+            f"--frame: expected 0 to {len(world.times) - 1}, got {frame}; "
+            f"the scene has {len(world.times)} frames"
+        )
+    path = Path(path)
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise InputError(f"--screenshot: expected a name that ends in .png or .jpg, got {path}")
+    image = render(world, frame, width=width, height=height)
+    _, data = cv2.imencode(path.suffix.lower(), image[..., ::-1])
+    write_atomic(path, lambda file: file.write(data.tobytes()))
+
+
+def render(
+    world: World,
+    frame: int,
+    *,
+    width: int,
+    height: int,
+    T_world_eye: Array | None = None,
+) -> np.ndarray:
+    """The world at a frame as (height, width, 3) uint8 RGB, seen from `T_world_eye` (4, 4).
+
+    By default it is seen from behind and above the camera of that frame.
+    """
+    k = _SUPERSAMPLING
+    if T_world_eye is None:
+        T_world_eye = look_at(*world.overview(frame, fov_deg=FOV_DEG))
+    T_eye_world = invert_transform(T_world_eye)
+    focal = 0.5 * k * min(width, height) / np.tan(np.deg2rad(FOV_DEG) / 2)
+    raster = Raster(
+        Intrinsics(
+            fx=focal, fy=focal, cx=k * width / 2, cy=k * height / 2, width=k * width,
+            height=k * height,
+        ),
+        BACKGROUND,
+    )  # fmt: skip
+
+    def lines(segments: Segments, color: tuple[int, int, int], size: int) -> None:
+        starts, ends = (transform_points(T_eye_world, s) for s in segments)
+        raster.draw_lines(starts, ends, color, size=size)
+
+    present = [(p, row) for p in world.people if (row := p.row(frame)) is not None]
+    raster.draw_surfaces(
+        [
+            Surface(
+                vertices_camera=transform_points(T_eye_world, p.vertices(row)),
+                faces=p.rig.faces,
+                color=p.color,
+            )
+            for p, row in present
+        ]
+    )
+    lines(world.floor_grid(), GRID_COLOR, k)
+    for person in world.people:
+        lines(world.person_path(person), person.color, 2 * k)
+    lines(world.camera_path(), CAMERA_COLOR, k)
+    lines(world.frustum(frame), CAMERA_COLOR, k)
+    raster.draw_points(transform_points(T_eye_world, world.points), world.point_colors, size=k + 1)
+    image = cv2.resize(raster.color, (width, height), interpolation=cv2.INTER_AREA)
+    text = f"{world.times[frame]:.2f} s   frame {frame}"
+    place = (16, height - 16)
+    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.6, CAMERA_COLOR, 1, cv2.LINE_AA)
+    return image
