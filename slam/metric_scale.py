@@ -30,6 +30,8 @@ MAX_LOG_STD = 0.25
 _LAG_SECONDS = 0.15  # the grid compares foot positions this far apart: within one stance
 _CLUSTER_SECONDS = 0.5  # errors of one step are one piece of evidence, however many its frames
 _MIN_CLUSTERS = 3
+_SPEED_WINDOW = 0.08  # seconds; feet not yet steadied are noisy
+_CHI2_MEDIAN = 2.37  # of three degrees of freedom
 _ROLLING_SECONDS = 0.03  # at both ends of a contact the foot comes down or leaves
 
 
@@ -69,7 +71,9 @@ class SlamFeet:
 
     def contacts(self, scale: float, up: Array) -> Array:
         """Contact probabilities (N, 4) at this scale, zero where the body is not trusted."""
-        found = contact_probabilities(self.positions(scale), self.times, up=up, rays=self.rays)
+        found = contact_probabilities(
+            self.positions(scale), self.times, up=up, rays=self.rays, window=_SPEED_WINDOW
+        )
         return found * (self.weights > 0)[:, None]
 
 
@@ -166,7 +170,7 @@ class _Stances:
         weights, clusters = self.weights, int(self.clusters.max()) + 1
         if clusters < _MIN_CLUSTERS:
             return None
-        r, c, r2, curvature = self.offsets, self.centres, weights, 0.0
+        r, c, r2, curvature, kernel2 = self.offsets, self.centres, weights, 0.0, KERNEL**2
         for _ in range(30):
             y, c = self._centred(self.offsets, weights), self._centred(self.centres, weights)
             curvature = float(weights @ self._dot(c, c))
@@ -175,12 +179,14 @@ class _Stances:
             previous, scale = scale, -float(weights @ self._dot(c, y)) / curvature
             r = y + scale * c
             r2 = self._dot(r, r)
-            weights = self.weights / (1 + r2 / KERNEL**2) ** 2
+            # Noisier feet than expected widen the kernel: else it picks what fits by chance.
+            kernel2 = KERNEL**2 * max(1.0, float(np.median(r2)) / _CHI2_MEDIAN)
+            weights = self.weights / (1 + r2 / kernel2) ** 2
             if abs(scale - previous) < 1e-9 * abs(scale):
                 break
         pull = self._dot(c, r)
         # The kernel bends the cost: its second derivative is below the weighted sum of squares.
-        bent = float(weights @ (self._dot(c, c) - 4 * pull**2 / (KERNEL**2 + r2)))
+        bent = float(weights @ (self._dot(c, c) - 4 * pull**2 / (kernel2 + r2)))
         if not bent > 0.1 * curvature:
             return None
         scores = np.bincount(self.clusters, weights * pull, minlength=clusters)

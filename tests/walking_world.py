@@ -67,11 +67,17 @@ def walking_world(
     seconds: float = 8.0,
     scale: float = 2.5,
     speed: float = 1.2,
+    cadence: float = 2.0,
 ) -> WalkingWorld:
-    """A straight walk. `noise` 1: lateral 1.5 cm, depth 6 cm and 8 cm drift, joints 0.7 degrees."""
+    """A straight walk at `speed` m/s and `cadence` steps a second, with noise of known size.
+
+    `noise` 1: 1.5 cm across the ray, 6 cm and 8 cm of slow drift along it, joints 0.7 degrees.
+    """
     rng = np.random.default_rng(seed)
     times = np.arange(round(seconds * fps)) / fps
-    rig, poses = toy_rig(), walking_poses(len(times), fps, speed=speed)
+    pace = cadence / 2.0  # the synthetic walk takes two steps a second
+    rig = toy_rig()
+    poses = walking_poses(len(times), fps, speed=speed / pace, times=times * pace)
     Ts_world_camera = camera_view(view, times, poses.root)
     Ts_camera_world = invert_transform(Ts_world_camera)
     root = transform_points(Ts_camera_world, poses.root[:, None])[:, 0]
@@ -114,7 +120,7 @@ def walking_world(
         rig=rig,
         times=times,
         poses=poses,
-        contacts=walking_contacts(times),
+        contacts=walking_contacts(times * pace),
         Ts_world_camera=Ts_world_camera,
         scale=scale if moving else 1.0,
     )

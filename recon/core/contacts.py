@@ -12,7 +12,7 @@ DEPTH_NOISE_RATIO = 5.0
 REFERENCE_STEP = 1 / 30
 """Seconds for which one frame counts as one piece of evidence; others count by their length."""
 
-_STILL_SPEED = 0.45  # m/s; a swinging foot does 1-5, the noise of a standing one 0.1-0.2
+_STILL_SPEED = 0.6  # m/s; a swinging foot does 1-5, the noise of a standing one 0.1-0.2
 _MAX_HEIGHT = 0.22  # metres above the lowest sole point of the last and next half second
 _SWITCH_SECONDS = 0.15  # mean time between changes that the smoothing expects
 
@@ -23,7 +23,7 @@ def frame_steps(times: Array) -> Array:
     return np.gradient(times) if len(times) > 1 else np.full(len(times), REFERENCE_STEP)
 
 
-def local_velocity(points: Array, times: Array, *, window: float = 0.08) -> Array:
+def local_velocity(points: Array, times: Array, *, window: float = 0.05) -> Array:
     """Velocities (N, ..., 3) in m/s: slopes of Gaussian-weighted lines through the neighbours.
 
     Args:
@@ -49,7 +49,7 @@ def local_velocity(points: Array, times: Array, *, window: float = 0.08) -> Arra
 
 
 def contact_probabilities(
-    soles: Array, times: Array, *, up: Array, rays: Array | None = None
+    soles: Array, times: Array, *, up: Array, rays: Array | None = None, window: float = 0.05
 ) -> Array:
     """Probabilities (N, 4) that each sole point stands still on something.
 
@@ -61,8 +61,9 @@ def contact_probabilities(
         soles: (N, 4, 3) metres, axes at rest in the world. times: (N,) seconds. up: (3,) unit.
         rays: (N, 3) unit viewing rays in the same axes, along which speed is judged
             DEPTH_NOISE_RATIO times more leniently; None where noise is isotropic.
+        window: seconds over which speed is measured; more where positions are noisy.
     """
-    velocity = local_velocity(soles, times)
+    velocity = local_velocity(soles, times, window=window)
     speed2 = np.sum(velocity**2, axis=-1)
     if rays is not None:
         along = np.einsum("nkj,nj->nk", velocity, rays)

@@ -164,7 +164,10 @@ def test_somebody_lying_down_does_not_lay_the_world_down() -> None:
         joints_camera=laid(evidence.joints_camera),
         soles_camera=laid(evidence.soles_camera),
     )
-    assert tilt_deg(world, placed(world, other)) < 3
+    assert tilt_deg(world, placed(world, evidence, other)) < 3
+    alone = placed(world, other)
+    assert tilt_deg(world, alone) < 10
+    assert alone.gravity_std > np.radians(10)
 
 
 def test_nobody_gives_the_cameras_own_vertical_and_a_warning() -> None:
