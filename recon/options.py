@@ -34,16 +34,18 @@ class CameraOptions(ClipOptions):
 
     people: Annotated[str, arg(metavar="WHO")] = "all"
     """Whom to follow: all, largest, or a number of people."""
-    keypoints: Annotated[str, arg(metavar="NAME")] = "blazepose"
-    """Keypoint back-end."""
+    detector: Annotated[str, arg(metavar="NAME")] = "ssd"
+    """Person detector."""
+    keypoints: Annotated[str, arg(metavar="NAME")] = "blazepose-heavy"
+    """Keypoint network: blazepose-heavy, or blazepose-full (faster, less accurate)."""
     camera: CameraChoice = "auto"
     """What the camera does; auto finds out."""
     focal: Annotated[float | None, arg(metavar="PX")] = None
     """Focal length in pixels of the video, if you know it."""
     fov: Annotated[float | None, arg(metavar="DEG")] = None
     """Field of view in degrees across the longer side, if you know it."""
-    device: Annotated[str | None, arg(metavar="NAME")] = None
-    """Where networks and fits run: cpu, cuda, cuda:1; the best one by default."""
+    device: Literal["cpu"] = "cpu"
+    """Where networks and fits run; no stage has a GPU back-end yet."""
 
 
 @dataclass(frozen=True, kw_only=True)

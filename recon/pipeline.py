@@ -118,7 +118,9 @@ class Work:
         from slam.camera import CameraConfig
 
         options = self.options
-        people = PeopleConfig(people=options.people, keypoints=options.keypoints)
+        people = PeopleConfig(
+            people=options.people, detector=options.detector, keypoints=options.keypoints
+        )
         camera = CameraConfig(kind=options.camera, focal_px=options.focal, fov_deg=options.fov)
         body = BodyConfig(
             body_model=options.body_model,
