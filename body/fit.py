@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from body.initial_pose import initial_root, initial_rotations
 from body.models import load_body_model
@@ -173,7 +174,8 @@ def run(scene: Scene, config: BodyConfig, *, progress: Progress = no_progress) -
     motions, rigs, decisions, numbers = [], [], [], {}
     for done, track in enumerate(tracks):
         progress(done, len(tracks))
-        motion = fit_track(track, times, intrinsics, model, stature=config.stature)
+        with threadpool_limits(1):  # many small products: threads would only wait for each other
+            motion = fit_track(track, times, intrinsics, model, stature=config.stature)
         motions.append(motion)
         rigs.append(model.skinning_spec(motion.shape.values))
         stature = model.rest_body(motion.shape.values).stature
