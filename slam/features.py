@@ -58,7 +58,7 @@ def match(a: KeyframeFeatures, b: KeyframeFeatures) -> np.ndarray:
     )
     tracked = np.stack([in_a, in_b], axis=1)
     sift = _match_descriptors(a.descriptors, b.descriptors)
-    return np.concatenate([tracked, sift + [len(a.track_ids), len(b.track_ids)]])
+    return np.concatenate([tracked, sift + np.array([len(a.track_ids), len(b.track_ids)])])
 
 
 def _match_descriptors(a: np.ndarray, b: np.ndarray) -> np.ndarray:

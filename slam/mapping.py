@@ -18,6 +18,7 @@ from slam.features import KeyframeFeatures, match
 PAIR_OFFSETS = (1, 2, 3, 4, 6, 8, 16, 32, 64)
 MIN_MATCHES = 20
 EPIPOLAR_PX = 2.0
+MIN_FOCAL_CONTRAST = 1.03
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +28,12 @@ class KeyframeMap:
     Args:
         rows: (K,) int, which of the given keyframes are registered.
         Ts_map_camera: (K, 4, 4). focal_px: in the keyframes' pictures.
+        wanted_focal_px: what the bundle made of it, whether kept or not.
         points_map: (P, 3). colors: (P, 3) uint8 RGB.
         track_ids: (Q,) int, increasing: background tracks with a point.
         track_points_map: (Q, 3) their points.
+        focal_contrast: how many times larger the reprojection error gets when the focal length is
+            forced 25 % off and all else adapts; None where the focal length was given.
         reprojection_px: mean over all observations. triangulation_deg: median over points of the
             widest angle between two of their rays.
     """
@@ -37,6 +41,8 @@ class KeyframeMap:
     rows: np.ndarray
     Ts_map_camera: Array
     focal_px: float
+    wanted_focal_px: float
+    focal_contrast: float | None
     points_map: Array
     colors: np.ndarray
     track_ids: np.ndarray
@@ -46,15 +52,22 @@ class KeyframeMap:
 
 
 def map_keyframes(
-    features: Sequence[KeyframeFeatures], intrinsics: Intrinsics, *, refine_focal: bool, seed: int
+    features: Sequence[KeyframeFeatures],
+    intrinsics: Intrinsics,
+    *,
+    focal_range: tuple[float, float] | None,
+    seed: int,
 ) -> KeyframeMap | None:
     """The largest model of the keyframes, or None where nothing could be reconstructed.
 
     Args:
         features: of the keyframes in time order. intrinsics: for their pictures.
-        refine_focal: the focal length is a guess and may change. seed: of the mapper.
+        focal_range: px, where the focal length is a guess and may change within it; else None.
+        seed: of the mapper.
     Source: Pan et al. 2024, Global Structure-from-Motion Revisited (GLOMAP).
     """
+    refine_focal = focal_range is not None
+    low, high = focal_range or (0.0, np.inf)
     pycolmap.logging.minloglevel = pycolmap.logging.Level.FATAL.value
     pycolmap.set_random_seed(seed)
     with tempfile.TemporaryDirectory(prefix="recon3d-map-") as folder:
@@ -72,7 +85,45 @@ def map_keyframes(
     if not models:
         return None
     model = max(models.values(), key=lambda m: m.num_reg_images())
-    return _read(model, features) if model.num_reg_images() > 1 and model.num_points3D() else None
+    if model.num_reg_images() < 2 or model.num_points3D() == 0:
+        return None
+    found = _focal(model)
+    contrast = _focal_contrast(model) if refine_focal else None
+    if contrast is not None and not (low <= found <= high and contrast >= MIN_FOCAL_CONTRAST):
+        model = _with_focal(model, intrinsics.fx)
+    return _read(model, features, wanted_focal_px=found, focal_contrast=contrast)
+
+
+def _focal(model: pycolmap.Reconstruction) -> float:
+    return float(next(iter(model.cameras.values())).mean_focal_length())
+
+
+def _focal_contrast(model: pycolmap.Reconstruction) -> float:
+    """Least growth of the reprojection error when the focal length is forced 25 % off."""
+    focal = _focal(model)
+    errors = [
+        _with_focal(model, focal * factor).compute_mean_reprojection_error()
+        for factor in (0.8, 1.0, 1.25)
+    ]
+    return min(errors[0], errors[2]) / max(errors[1], 1e-6)
+
+
+def _with_focal(model: pycolmap.Reconstruction, focal: float) -> pycolmap.Reconstruction:
+    """A copy of the model bundled again under a fixed focal length."""
+    options = pycolmap.BundleAdjustmentOptions()
+    options.refine_focal_length = options.refine_extra_params = options.print_summary = False
+    options.ceres.solver_options.max_num_iterations = 30
+    forced = pycolmap.Reconstruction(model)
+    for camera in forced.cameras.values():
+        camera.params = [focal, *camera.params[1:]]
+    # Not pycolmap.bundle_adjustment: it writes its log whatever the log level.
+    config = pycolmap.BundleAdjustmentConfig()
+    for image_id in forced.reg_image_ids():
+        config.add_image(image_id)
+    config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
+    pycolmap.create_default_bundle_adjuster(options, config, forced).solve()
+    forced.update_point_3d_errors()
+    return forced
 
 
 def _options(refine_focal: bool, seed: int) -> pycolmap.GlobalPipelineOptions:
@@ -82,6 +133,8 @@ def _options(refine_focal: bool, seed: int) -> pycolmap.GlobalPipelineOptions:
     options.multiple_models = False
     options.mapper.bundle_adjustment.refine_focal_length = refine_focal
     options.mapper.bundle_adjustment.refine_extra_params = False
+    # The last of up to 200 iterations cost a third of the time and moved nothing measurable.
+    options.mapper.bundle_adjustment.ceres.solver_options.max_num_iterations = 30
     return options
 
 
@@ -128,7 +181,13 @@ def _name(row: int) -> str:
     return f"{row:06d}.jpg"
 
 
-def _read(model: pycolmap.Reconstruction, features: Sequence[KeyframeFeatures]) -> KeyframeMap:
+def _read(
+    model: pycolmap.Reconstruction,
+    features: Sequence[KeyframeFeatures],
+    *,
+    wanted_focal_px: float,
+    focal_contrast: float | None,
+) -> KeyframeMap:
     """A model in our terms: first camera at the origin, median depth of its points 1."""
     images = sorted((i for i in model.images.values() if i.has_pose), key=lambda i: i.image_id)
     rows = np.array([image.image_id - 1 for image in images])
@@ -155,7 +214,9 @@ def _read(model: pycolmap.Reconstruction, features: Sequence[KeyframeFeatures]) 
     return KeyframeMap(
         rows=rows,
         Ts_map_camera=make_transform(poses[:, :3, :3], poses[:, :3, 3] / unit),
-        focal_px=float(next(iter(model.cameras.values())).mean_focal_length()),
+        focal_px=_focal(model),
+        wanted_focal_px=wanted_focal_px,
+        focal_contrast=focal_contrast,
         points_map=points / unit,
         colors=colors,
         track_ids=ids,

@@ -85,11 +85,11 @@ def refine_pose(
         good = (error < near) & (p[:, 2] > 1e-3)
         if good.sum() < MIN_POINTS:
             return None
-        rotvec, translation = cv2.solvePnPRefineLM(
+        solved = cv2.solvePnPRefineLM(
             points_map[good], observed[good], intrinsics.matrix, np.zeros(4),
             rotvec.reshape(3, 1), translation.reshape(3, 1),
         )  # fmt: skip
-        rotvec, translation = rotvec[:, 0], translation[:, 0]
+        rotvec, translation = (np.asarray(part, float).reshape(3) for part in solved)
     rotation = rotvec_to_matrix(rotvec).T
     return make_transform(rotation, -rotation @ translation)
 

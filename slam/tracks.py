@@ -22,8 +22,8 @@ TARGET_POINTS = 500
 WINDOW, LEVELS = (15, 15), 3
 MAX_ROUND_TRIP_PX = 0.7
 BORDER_PX = 4
-KEYFRAME_PARALLAX_PX = 6.0
-KEYFRAME_KEPT = 0.75
+KEYFRAME_PARALLAX_PX = 10.0
+KEYFRAME_KEPT = 0.6
 KEYFRAME_GAP = 15
 JPEG_QUALITY = 97
 
@@ -38,7 +38,9 @@ class Keyframe:
 
     def image(self) -> np.ndarray:
         """The picture, (H, W, 3) uint8 RGB."""
-        return cv2.cvtColor(cv2.imdecode(self.jpeg, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        image = cv2.imdecode(self.jpeg, cv2.IMREAD_COLOR_RGB)
+        assert image is not None  # we encoded it
+        return np.asarray(image, np.uint8)
 
     def background(self, height: int, width: int) -> np.ndarray:
         """Where there is nobody, (height, width) bool."""

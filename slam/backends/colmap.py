@@ -32,20 +32,18 @@ class ColmapCamera:
         small = intrinsics.resized(tracks.width, tracks.height)
         features = [describe(tracks, keyframe) for keyframe in tracks.keyframes]
         guess = intrinsics.source == "prior"
-        mapped = map_keyframes(features, small, refine_focal=guess, seed=problem.seed)
-        focal_why = ""
-        if mapped is not None and guess:
-            refined, focal_why = _judge_focal(mapped, intrinsics, small)
-            if refined is None:
-                mapped = map_keyframes(features, small, refine_focal=False, seed=problem.seed)
-            else:
-                intrinsics = refined
+        mapped = map_keyframes(
+            features, small, focal_range=_focal_range(small) if guess else None, seed=problem.seed
+        )
         num_keyframes = len(tracks.keyframes)
         if mapped is None:
             raise CameraError(
                 f"expected to reconstruct the moving camera's {num_keyframes} keyframes, got no "
                 f"consistent model; {OTHER_FLAGS}"
             )
+        focal_why = ""
+        if guess:
+            intrinsics, focal_why = _judge_focal(mapped, intrinsics, small=small)
         poses, tracked = place_frames(
             tracks, mapped, times=problem.times,
             intrinsics=intrinsics.resized(tracks.width, tracks.height),
@@ -78,20 +76,29 @@ class ColmapCamera:
         )
 
 
+def _focal_range(intrinsics: Intrinsics) -> tuple[float, float]:
+    """Focal lengths (px) that video cameras have."""
+    half = 0.5 * max(intrinsics.width, intrinsics.height)
+    wide, narrow = half / np.tan(np.radians([MAX_FOV_DEG, MIN_FOV_DEG]) / 2)
+    return float(wide), float(narrow)
+
+
 def _judge_focal(
-    mapped: KeyframeMap, intrinsics: Intrinsics, small: Intrinsics
-) -> tuple[Intrinsics | None, str]:
-    """The intrinsics with the bundle's focal length and why, or None where it is no camera's."""
-    focal = mapped.focal_px * intrinsics.fx / small.fx
-    refined = replace(intrinsics, fx=focal, fy=focal, source="estimated")
-    if not MIN_FOV_DEG <= refined.fov_deg <= MAX_FOV_DEG:
-        return None, (
-            f"kept as assumed: the bundle wanted {refined.fov_deg:.0f} degrees, so the motion does "
-            "not determine it"
+    mapped: KeyframeMap, intrinsics: Intrinsics, *, small: Intrinsics
+) -> tuple[Intrinsics, str]:
+    """The video's intrinsics with the map's focal length, and what the bundle did to it."""
+    enlarge = intrinsics.fx / small.fx
+    wanted = mapped.wanted_focal_px * enlarge
+    contrast = f"25 % off raises the reprojection error {mapped.focal_contrast:.2f} times"
+    if mapped.focal_px != mapped.wanted_focal_px:
+        return intrinsics, (
+            f"kept as assumed: the bundle wanted {wanted:.0f} px, but the motion hardly determines "
+            f"it ({contrast}); --focal or --fov sets it"
         )
+    refined = replace(intrinsics, fx=wanted, fy=wanted, source="estimated")
     return refined, (
-        f"refined in the bundle from {intrinsics.fx:.0f} px as assumed, together with "
-        f"{len(mapped.rows)} keyframes and {len(mapped.points_map)} points"
+        f"refined in the bundle from {intrinsics.fx:.0f} px as assumed, with {len(mapped.rows)} "
+        f"keyframes and {len(mapped.points_map)} points; {contrast}"
     )
 
 
@@ -123,9 +130,9 @@ def _trust_decision(numbers: dict) -> Decision:
         name="camera path",
         value="trusted",
         why=(
-            f"{numbers['registered_keyframes']:.0%} of {numbers['keyframes']} keyframes registered, "
-            f"{numbers['tracked']:.0%} of all frames placed, {numbers['points']} points seen under "
-            f"{numbers['triangulation_deg']} degrees (median), mean reprojection error "
+            f"{numbers['registered_keyframes']:.0%} of {numbers['keyframes']} keyframes registered"
+            f", {numbers['tracked']:.0%} of all frames placed; {numbers['points']} points, seen "
+            f"under {numbers['triangulation_deg']} degrees (median), mean reprojection error "
             f"{numbers['reprojection_px']} px of a 640 px wide picture"
         ),
     )
