@@ -8,6 +8,7 @@ import tempfile
 import types
 import typing
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar, get_args, get_origin
@@ -94,11 +95,12 @@ def load_items(path: Path, kind: type[T]) -> list[T]:
     try:
         with np.load(path, allow_pickle=False) as data:
             arrays = {key: data[key] for key in data.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        count = int(arrays.pop("count"))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise StaleSceneError(
             f"expected a readable file {path}, got: {error}; run again with --force"
         ) from error
-    groups: dict[int, dict[str, np.ndarray]] = {i: {} for i in range(int(arrays.pop("count")))}
+    groups: dict[int, dict[str, np.ndarray]] = {i: {} for i in range(count)}
     for key, value in arrays.items():
         index, name = key.split(".", 1)
         groups[int(index)][name] = value
