@@ -179,8 +179,8 @@ class _Stances:
             previous, scale = scale, -float(weights @ self._dot(c, y)) / curvature
             r = y + scale * c
             r2 = self._dot(r, r)
-            # Noisier feet than expected widen the kernel: else it picks what fits by chance.
-            kernel2 = KERNEL**2 * max(1.0, float(np.median(r2)) / _CHI2_MEDIAN)
+            # The kernel follows the noise there is: too narrow, it picks what fits by chance.
+            kernel2 = KERNEL**2 * max(0.03, float(np.median(r2)) / _CHI2_MEDIAN)
             weights = self.weights / (1 + r2 / kernel2) ** 2
             if abs(scale - previous) < 1e-9 * abs(scale):
                 break
