@@ -151,7 +151,7 @@ class _SmplFamily(RiggedBodyModel):
         )
 
     def skinning_spec(self, shape: Array) -> Rig:
-        """The skinned mesh of a body with betas (10,), bound in the rest pose.
+        """The skinned mesh of a body with betas (10,), bound where the model's own template lies.
 
         A Rig skins linearly, so it leaves the pose blend shapes out; `vertices` has them.
         """
@@ -163,8 +163,8 @@ class _SmplFamily(RiggedBodyModel):
             model=self.name,
             licence=self.licence,
             rest_joints=body.joints,
-            bind_vertices=(vertices - own_joints[0]).astype(np.float32),
-            Ts_joint_bind=make_transform(np.eye(3), -body.joints),
+            bind_vertices=vertices.astype(np.float32),
+            Ts_joint_bind=make_transform(np.eye(3), -(body.joints + own_joints[0])),
             faces=self.faces,
             weights=weights,
             indices=indices,
