@@ -239,7 +239,11 @@ def _gravity_decision(vertical: Vertical) -> Decision:
 
 def _scale_decisions(scale: ScaleEstimate, estimates: list[ScaleEstimate]) -> list[Decision]:
     spread = "" if np.isinf(scale.log_std) else f" ± {100 * scale.log_std:.1f} %"
-    parts = [f"{e.source}: {e.scale:.4g} ± {100 * e.log_std:.1f} %" for e in estimates]
+    parts = [
+        f"{e.source}: {e.scale:.4g} ± {100 * e.log_std:.1f} %"
+        + ("" if e.source in scale.source else " (left out: it contradicts the more certain one)")
+        for e in estimates
+    ]
     why = "; ".join(parts) or scale.source
     return [Decision(name="scale", value=f"{scale.scale:.4g} m per slam unit{spread}", why=why)]
 

@@ -256,7 +256,9 @@ def depth_ratio_scale(
             seen = points[:, :2] / points[:, 2:]
             for sole in person.soles_camera[row]:
                 if sole[2] > 0.1:
-                    near = np.linalg.norm(seen - sole[:2] / sole[2], axis=1) < 0.25 / sole[2]
+                    aside, below = ((seen - sole[:2] / sole[2]) * sole[2]).T
+                    # What is seen above a foot lies behind it, and may be a far wall.
+                    near = (np.abs(aside) < 0.3) & (below > -0.05) & (below < 0.15)
                     ratios.append(sole[2] / points[near, 2])
     found = np.concatenate(ratios) if ratios else np.zeros(0)
     if len(found) < 20:
@@ -271,9 +273,18 @@ def depth_ratio_scale(
 
 
 def fuse_scales(estimates: list[ScaleEstimate]) -> ScaleEstimate | None:
-    """All estimates as one: the mean of log scale by inverse variance; None without any."""
+    """All estimates as one: the mean of log scale by inverse variance; None without any.
+
+    Estimates more than three standard deviations from the most certain one are left out.
+    """
     if not estimates:
         return None
+    best = min(estimates, key=lambda e: e.log_std)
+    estimates = [
+        e
+        for e in estimates
+        if abs(np.log(e.scale / best.scale)) <= 3 * np.hypot(e.log_std, best.log_std)
+    ]
     precision = np.array([e.log_std**-2 for e in estimates])
     log_scale = float(precision @ np.log([e.scale for e in estimates]) / precision.sum())
     return ScaleEstimate(

@@ -12,6 +12,7 @@ from recon.core.errors import InputError
 from recon.core.geometry import Array, invert_transform, rotvec_to_matrix, transform_points
 from recon.core.people import PersonEvidence, WorldPlacement
 from slam.ground import place_world
+from slam.metric_scale import ScaleEstimate, fuse_scales
 from tests.walking_world import View, WalkingWorld, walking_world
 
 MOVING: tuple[View, ...] = ("side", "orbit", "behind")
@@ -128,6 +129,18 @@ def test_scene_points_beside_the_feet_give_the_scale_when_feet_cannot() -> None:
     placement = placed(replace(world, camera=camera))
     assert placement.scale == pytest.approx(2.5, rel=0.15)
     assert 0.15 < placement.scale_log_std < 0.5
+
+
+def test_an_estimate_that_contradicts_a_certain_one_is_left_out() -> None:
+    feet = ScaleEstimate(source="feet", scale=2.0, log_std=0.02)
+    near = ScaleEstimate(source="near", scale=2.2, log_std=0.2)
+    far = ScaleEstimate(source="far", scale=5.0, log_std=0.2)
+    fused = fuse_scales([feet, near, far])
+    assert fused is not None
+    assert fused.source == "feet and near"
+    assert 2.0 < fused.scale < 2.01
+    assert fused.log_std < 0.02
+    assert fuse_scales([]) is None
 
 
 def test_two_people_know_the_scale_better_than_one() -> None:
