@@ -9,7 +9,7 @@ import numpy as np
 
 from recon.core.camera import Intrinsics
 from recon.core.geometry import Array, make_transform, transform_points
-from recon.core.palette import person_color
+from recon.core.palette import nice_step, person_color
 from recon.core.people import BodyPoses, WorldMotion
 from recon.core.rig import Rig
 from recon.core.scene import Scene
@@ -127,9 +127,7 @@ class World:
         """Lines every metre (or 2, 5, 10 … in large worlds) at z = 0 below everything."""
         low, high = self.bounds
         extent = float(np.max((high - low)[:2])) + 2
-        power = 10 ** np.floor(np.log10(max(extent / _MAX_GRID_LINES, 1e-9)))
-        steps = (m * power for m in (1, 2, 5, 10))
-        step = max(1.0, next(s for s in steps if extent / s <= _MAX_GRID_LINES))
+        step = max(1.0, nice_step(extent / _MAX_GRID_LINES))
         first, last = np.floor(low[:2] / step - 1), np.ceil(high[:2] / step + 1)
         x, y = (np.arange(first[i], last[i] + 1) * step for i in range(2))
         along_y = np.stack([np.stack([x, 0 * x + e, 0 * x], axis=1) for e in (y[0], y[-1])])

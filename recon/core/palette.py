@@ -1,6 +1,8 @@
-"""One colour per person, the same in every picture; distinct for colour-blind readers."""
+"""What all pictures share: one colour per person, and round steps for grids and axes."""
 
 from __future__ import annotations
+
+import math
 
 PERSON_COLORS: tuple[tuple[int, int, int], ...] = (
     (86, 180, 233),
@@ -11,9 +13,18 @@ PERSON_COLORS: tuple[tuple[int, int, int], ...] = (
     (0, 114, 178),
     (240, 228, 66),
 )
-"""RGB. Source: Okabe and Ito, "Color Universal Design", 2008, without black."""
+"""RGB, distinct for colour-blind readers.
+
+Source: Okabe and Ito, "Color Universal Design", 2008, without black.
+"""
 
 
 def person_color(track_id: int) -> tuple[int, int, int]:
     """The RGB colour of a person, repeating after seven people."""
     return PERSON_COLORS[(track_id - 1) % len(PERSON_COLORS)]
+
+
+def nice_step(at_least: float) -> float:
+    """The smallest of 1, 2 or 5 times a power of ten that is not below `at_least` (positive)."""
+    power = 10.0 ** math.floor(math.log10(at_least))
+    return next(m * power for m in (1, 2, 5, 10) if m * power >= at_least * (1 - 1e-9))

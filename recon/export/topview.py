@@ -8,7 +8,7 @@ import numpy as np
 
 from recon.core.camera import Intrinsics
 from recon.core.geometry import Array, transform_points
-from recon.core.palette import person_color
+from recon.core.palette import nice_step, person_color
 from recon.core.people import WorldMotion
 from recon.core.scene import Scene
 from recon.core.stage import Progress, no_progress
@@ -148,12 +148,6 @@ class PlanPainter:
         bar = np.array([[width - 24 - step * self._px_per_metre, 22], [width - 24, 22]])
         polyline(self._paper, bar, _INK, width=3)
         label(self._paper, f"{step:g} m", bar[0] + [0, 20], _INK, scale=0.45, plate=None)
-
-
-def nice_step(at_least: float) -> float:
-    """The smallest of 1, 2 or 5 times a power of ten that is not below `at_least`."""
-    power = 10.0 ** np.floor(np.log10(at_least))
-    return float(next(m * power for m in (1, 2, 5, 10) if m * power >= at_least * (1 - 1e-9)))
 
 
 def write_topview(

@@ -9,7 +9,7 @@ import pytest
 from recon.core.errors import StaleSceneError
 from recon.core.palette import person_color
 from recon.export.overlay import open_frames
-from recon.export.topview import PlanPainter, nice_step, write_topview
+from recon.export.topview import PlanPainter, write_topview
 from tests.synthetic import make_scene
 
 SIZE = (400, 400)
@@ -108,10 +108,3 @@ def test_a_far_away_walk_is_drawn_as_the_same_walk_nearby(tmp_path):
     scene.save("world.npz", moved)
     far = PlanPainter(scene, SIZE)
     assert far.to_px(moved[0].joints_world[:, 0]) == pytest.approx(near, abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("at_least", "step"), [(0.7, 1), (1, 1), (1.01, 2), (2.1, 5), (5.5, 10), (0.03, 0.05)]
-)
-def test_grid_steps_are_round(at_least, step):
-    assert nice_step(at_least) == pytest.approx(step)
