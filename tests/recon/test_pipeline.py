@@ -298,3 +298,35 @@ def test_default_scene_is_named_after_the_video(
     monkeypatch.chdir(tmp_path)
     assert default_scene(Path("/elsewhere/clip.one.mp4")) == Path("clip.one")
     assert default_scene(tmp_path / "photos") == Path("photos_scene")
+
+
+DANCER = Path(__file__).parents[2] / "../shared/data/videos/dancer_static.mp4"
+
+
+@pytest.mark.slow
+@pytest.mark.weights
+@pytest.mark.skipif(not DANCER.exists(), reason="needs ../shared/data/videos/dancer_static.mp4")
+def test_a_real_run_killed_in_every_stage_resumes_to_the_same_result(tmp_path: Path) -> None:
+    def command(scene: Path) -> list[str]:
+        clip = ["--end", "0.3", "--max-height", "360"]
+        return [sys.executable, "-m", "recon.cli", "run", str(DANCER), "--scene", str(scene), *clip]
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run(command(whole), check=True, capture_output=True)
+    for stage in (*STAGES, "overlay", "report", "exports"):
+        with subprocess.Popen(command(killed), stderr=subprocess.PIPE, text=True) as run:
+            assert run.stderr is not None
+            for line in run.stderr:
+                if line.startswith(f"{stage}: running"):
+                    run.kill()
+        assert run.returncode == -signal.SIGKILL, stage
+    subprocess.run(command(killed), check=True, capture_output=True)
+
+    def results(scene: Path) -> dict[str, bytes]:
+        files = [p for p in scene.rglob("*") if p.is_file()]
+        # These two tell how long the stages took.
+        timed = ("scene.json", "report.html")
+        return {str(p.relative_to(scene)): p.read_bytes() for p in files if p.name not in timed}
+
+    assert results(killed).keys() == results(whole).keys()
+    assert {k for k, v in results(whole).items() if results(killed)[k] != v} == set()
