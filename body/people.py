@@ -1,0 +1,148 @@
+"""The `people` stage: detect, track, keypoints and masks in one walk through the video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from body.detect import DETECTORS, Detector, load_backend
+from body.follow import History, Walk
+from body.landmarks import LANDMARKERS, Landmarker
+from recon.core.errors import InputError
+from recon.core.people import PersonTrack
+from recon.core.scene import Scene
+from recon.core.stage import Decision, Progress, StageReport, no_progress
+from recon.core.video import Frame, FrameSource, VideoInfo
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleConfig:
+    """How people are found and followed.
+
+    Args:
+        people: "all", "largest", or the number of people to keep.
+        detector, keypoints: back-ends. threads: 0 takes all cores.
+        detect_every: seconds between detector passes; a lost person triggers one at once.
+        max_gap: seconds that a lost person is waited for.
+        min_duration: seconds; people seen for less are dropped (half the clip if that is less).
+    """
+
+    people: str = "all"
+    detector: str = "ssd"
+    keypoints: str = "blazepose-heavy"
+    detect_every: float = 0.25
+    max_gap: float = 2.0
+    min_duration: float = 0.5
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        if self.people not in {"all", "largest"} and not (
+            self.people.isascii() and self.people.isdigit() and int(self.people) > 0
+        ):
+            raise InputError(
+                f"--people: expected 'all', 'largest' or a number from 1, got {self.people!r}"
+            )
+        if not self.detect_every > 0 or self.max_gap < 0 or self.min_duration < 0:
+            raise InputError(
+                "expected detect_every > 0 and max_gap, min_duration >= 0 seconds, got "
+                f"{self.detect_every}, {self.max_gap}, {self.min_duration}"
+            )
+
+    @property
+    def max_people(self) -> int | None:
+        """How many people to keep, None for all."""
+        if self.people == "all":
+            return None
+        return 1 if self.people == "largest" else int(self.people)
+
+
+def run(
+    scene: Scene, config: PeopleConfig, *, frames: FrameSource, progress: Progress = no_progress
+) -> StageReport:
+    """Finds and follows everybody in the scene's video and saves `people.npz`.
+
+    Raises:
+        InputError: an unknown back-end, or its network is missing and cannot be fetched.
+    """
+    detector = load_backend(DETECTORS, config.detector, "--detector")(threads=config.threads)
+    landmarker = load_backend(LANDMARKERS, config.keypoints, "--keypoints")(threads=config.threads)
+    tracks = track_people(
+        frames, frames.info, config, detector=detector, landmarker=landmarker, progress=progress
+    )
+    scene.save("people.npz", tracks)
+    return _report(tracks, frames.info, config)
+
+
+def track_people(
+    frames: Iterable[Frame],
+    video: VideoInfo,
+    config: PeopleConfig,
+    *,
+    detector: Detector,
+    landmarker: Landmarker,
+    progress: Progress = no_progress,
+) -> list[PersonTrack]:
+    """Everybody in the video, most important first; one walk, memory flat but for the result.
+
+    Args:
+        frames: in order, with indices into `video.times`.
+    """
+    walk = Walk(
+        detector,
+        landmarker,
+        detect_every=config.detect_every,
+        max_gap=config.max_gap,
+        max_people=config.max_people,
+    )
+    for done, frame in enumerate(frames, start=1):
+        walk.step(frame)
+        progress(done, len(video.times))
+    return finish_tracks(walk.histories, video, config)
+
+
+def finish_tracks(
+    histories: Sequence[History], video: VideoInfo, config: PeopleConfig
+) -> list[PersonTrack]:
+    """The people worth keeping, numbered from 1 in order of importance (area times duration).
+
+    Dropped: seen too briefly, confirmed by too few detector passes, or with vague keypoints.
+    """
+    spacing = 1 / video.fps
+    clip = video.times[-1] - video.times[0] + spacing
+    shortest = min(config.min_duration, clip / 2)
+    kept = [
+        h
+        for h in histories
+        if len(h.frame_idx) * spacing >= shortest
+        and h.supports >= min(3, clip / config.detect_every / 2)
+        and h.supports >= 0.2 * h.passes
+        and h.quality() >= 0.35
+    ]
+    kept.sort(key=History.importance, reverse=True)
+    return [h.track(i) for i, h in enumerate(kept[: config.max_people], start=1)]
+
+
+def _report(tracks: list[PersonTrack], video: VideoInfo, config: PeopleConfig) -> StageReport:
+    num_frames = len(video.times)
+    seen = np.zeros(num_frames, bool)
+    decisions = []
+    for track in tracks:
+        seen[track.frame_idx] = True
+        first, last = video.times[track.frame_idx[[0, -1]]]
+        decisions.append(
+            Decision(
+                name=f"person {track.track_id}",
+                value=f"{len(track.frame_idx)} frames, {first:.2f} s to {last:.2f} s",
+                why=f"mean keypoint confidence {track.keypoint_conf.mean():.2f}, "
+                f"median height {np.median(track.boxes[:, 3] - track.boxes[:, 1]):.0f} px",
+            )
+        )
+    warnings = () if tracks else ("nobody was found in this video",)
+    return StageReport(
+        backend=f"{config.detector} + {config.keypoints}",
+        decisions=tuple(decisions),
+        warnings=warnings,
+        numbers={"people": len(tracks), "frames_with_people": int(seen.sum())},
+    )

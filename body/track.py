@@ -1,0 +1,162 @@
+"""Who is who from frame to frame: each person's memory, and matching new sightings to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from body.detect import pairwise_overlap
+from body.landmarks import Landmarks, Roi
+from recon.core.geometry import Array
+
+_TORSO = (11, 12, 24, 23)
+_HUE_BINS, _SATURATION_BINS, _VALUE_BINS = 12, 4, 4
+_VELOCITY_MEMORY = 0.25
+"""Seconds over which a person's image velocity is averaged."""
+_FORESIGHT = 0.7
+"""Seconds that a lost person is taken to go on at the last velocity."""
+
+
+def torso_histogram(image: np.ndarray, keypoints_px: Array) -> np.ndarray | None:
+    """Colours of the clothes on the chest, (192,) summing to 1; None outside the picture.
+
+    Args:
+        image: (H, W, 3) uint8 RGB. keypoints_px: (33, 2).
+    """
+    corners = keypoints_px[list(_TORSO)]
+    # A person seen from the side has a thin torso: give it some width.
+    centre = corners.mean(axis=0)
+    length = float(np.linalg.norm(corners[:2].mean(axis=0) - corners[2:].mean(axis=0)))
+    half = np.array([max(0.2 * length, 0.35 * np.ptp(corners[:, 0])), 0.45 * length])
+    x0, y0 = np.clip(centre - half, 0, [image.shape[1], image.shape[0]]).astype(int)
+    x1, y1 = np.clip(np.ceil(centre + half), 0, [image.shape[1], image.shape[0]]).astype(int)
+    if x1 - x0 < 2 or y1 - y0 < 2:
+        return None
+    patch = cv2.resize(image[y0:y1, x0:x1], (24, 32), interpolation=cv2.INTER_AREA)
+    hue, saturation, value = np.moveaxis(cv2.cvtColor(patch, cv2.COLOR_RGB2HSV).astype(int), -1, 0)
+    # The hue of grey is noise: unsaturated pixels count by their brightness alone.
+    h = np.where(saturation < 40, 0, hue * _HUE_BINS // 180)
+    s = saturation * _SATURATION_BINS // 256
+    v = value * _VALUE_BINS // 256
+    index = (h * _SATURATION_BINS + s) * _VALUE_BINS + v
+    counts = np.bincount(index.ravel(), minlength=_HUE_BINS * _SATURATION_BINS * _VALUE_BINS)
+    return counts / counts.sum()
+
+
+def histogram_distance(a: np.ndarray | None, b: np.ndarray | None) -> float:
+    """Hellinger distance, 0 for equal and 1 for disjoint colours; 0.5 where one is unknown."""
+    if a is None or b is None:
+        return 0.5
+    return float(np.sqrt(max(0.0, 1 - np.sqrt(a * b).sum())))
+
+
+def keypoint_similarity(a: Landmarks, b: Landmarks) -> float:
+    """How far two sightings show the same body, 0-1 (COCO's OKS with one tolerance for all).
+
+    The tolerance is a tenth of the larger box's side.
+    """
+    size = max(_side(a.box), _side(b.box))
+    weights = np.sqrt(a.keypoint_conf * b.keypoint_conf) + 1e-3
+    squared = np.sum((a.keypoints_px - b.keypoints_px) ** 2, axis=1)
+    return float(np.sum(weights * np.exp(-squared / (2 * (0.1 * size) ** 2))) / weights.sum())
+
+
+def match(cost: Array, limit: float) -> list[tuple[int, int]]:
+    """Pairs (row, column) that minimise the summed cost; costs of `limit` or more never pair."""
+    if cost.size == 0:
+        return []
+    # Beyond the limit every cost is the same, so that such pairs do not push others apart.
+    rows, columns = linear_sum_assignment(np.minimum(cost, limit))
+    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+    return [(r, c) for r, c in pairs if cost[r, c] < limit]
+
+
+@dataclass
+class Person:
+    """What is remembered of one person while the video runs.
+
+    Args:
+        key: unique number, rising with first sight. landmarks: the latest sighting.
+        seen: its time, seconds. colours: torso histogram, slowly updated.
+        velocity: (2,) px per second of the region's centre.
+        missing: not seen in the latest frame. unsupported: detector passes in a row that
+            found nobody there.
+    """
+
+    key: int
+    landmarks: Landmarks
+    seen: float
+    colours: np.ndarray | None = None
+    velocity: Array = field(default_factory=lambda: np.zeros(2))
+    missing: bool = False
+    unsupported: int = 0
+
+    def predicted_centre(self, time: float) -> Array:
+        """Where the region's centre (2,) px should be at `time`."""
+        return self.landmarks.next_roi.centre + self.velocity * min(time - self.seen, _FORESIGHT)
+
+    def predicted_roi(self, time: float) -> Roi:
+        """Where to look for the person at `time`."""
+        roi = self.landmarks.next_roi
+        return Roi(centre=self.predicted_centre(time), side=roi.side, angle=roi.angle)
+
+    def predicted_box(self, time: float) -> Array:
+        """The last box, moved on at the last velocity."""
+        shift = self.velocity * min(time - self.seen, _FORESIGHT)
+        return self.landmarks.box + np.tile(shift, 2)
+
+    def update(self, found: Landmarks, time: float) -> None:
+        """Takes in a sighting at `time`."""
+        dt = time - self.seen
+        if dt > 0:
+            measured = (found.next_roi.centre - self.landmarks.next_roi.centre) / dt
+            self.velocity = self.velocity + min(1.0, dt / _VELOCITY_MEMORY) * (
+                measured - self.velocity
+            )
+        self.landmarks, self.seen = found, time
+
+    def learn_colours(self, colours: np.ndarray | None) -> None:
+        """Takes in the torso's colours, slowly."""
+        if colours is not None:
+            self.colours = colours if self.colours is None else 0.8 * self.colours + 0.2 * colours
+
+
+def support(people_boxes: list[Array], detected_boxes: Array) -> list[tuple[int, int]]:
+    """Pairs (person, detection) of boxes (4,) and (M, 4) that confirm each other."""
+    if not people_boxes or not len(detected_boxes):
+        return []
+    iou, _ = pairwise_overlap(np.stack(people_boxes), detected_boxes)
+    return match(1 - iou, 0.7)
+
+
+def reidentify(
+    lost: list[Person], found: list[Landmarks], colours: list[np.ndarray | None], time: float
+) -> list[tuple[int, int]]:
+    """Pairs (lost person, sighting): near enough to be reached, of like size and colours."""
+    cost = np.full((len(lost), len(found)), np.inf)
+    for i, person in enumerate(lost):
+        for j, sighting in enumerate(found):
+            cost[i, j] = _reunion_cost(person, sighting, colours[j], time)
+    return match(cost, 2.0)
+
+
+def _reunion_cost(
+    person: Person, sighting: Landmarks, colours: np.ndarray | None, time: float
+) -> float:
+    box, expected = sighting.box, person.predicted_box(time)
+    size = max(_side(person.landmarks.box), _side(box))
+    gap = time - person.seen
+    reach = size * min(0.5 + 1.2 * gap, 2.5)
+    distance = float(np.hypot(*((box[:2] + box[2:] - expected[:2] - expected[2:]) / 2))) / reach
+    growth = abs(np.log(sighting.next_roi.side / person.landmarks.next_roi.side))
+    unlike = histogram_distance(person.colours, colours)
+    if distance > 1 or growth > np.log(1.8) or unlike > 0.75:
+        return np.inf
+    return distance + 0.5 * growth + unlike
+
+
+def _side(box: Array) -> float:
+    return float(max(box[2] - box[0], box[3] - box[1]))
