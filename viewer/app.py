@@ -177,6 +177,9 @@ class ViewerWindow:
         self, name: str, segments: Segments, color: tuple[int, int, int], material: Any
     ) -> None:
         starts, ends = segments
+        # Open3D crashes on a set of lines without any extent, as the path of a camera on a tripod.
+        long = np.linalg.norm(ends - starts, axis=1) > 1e-6
+        starts, ends = starts[long], ends[long]
         if len(starts) == 0:
             return
         lines = self._o3d.geometry.LineSet()
