@@ -11,6 +11,10 @@ from recon.core.camera import Intrinsics
 from recon.core.geometry import Array, nearest_rotation
 from slam.intrinsics import MAX_FOV_DEG, MIN_FOV_DEG
 
+# Rolling shutter, distortion and stabilisation bend a true rotation by about this much, so a
+# smaller difference says nothing about the focal length.
+TOLERANCE_PX = 0.1
+
 Pair = tuple[np.ndarray, np.ndarray]
 """Matching pixels (N, 2) in an earlier and a later picture."""
 
@@ -72,7 +76,7 @@ def search_focal(pairs: Sequence[Pair], intrinsics: Intrinsics) -> FocalSearch:
     fine = np.geomspace(focals[max(best - 1, 0)], focals[min(best + 1, len(focals) - 1)], 11)
     fine_costs = np.array([_mean_residual(pairs, _with_focal(intrinsics, f)) for f in fine])
     focal, cost = float(fine[np.argmin(fine_costs)]), float(fine_costs.min())
-    near = focals[costs < cost + max(0.03, 0.1 * cost)]
+    near = focals[costs < cost + max(TOLERANCE_PX, 0.3 * cost)]
     spread = (near.max() - near.min()) / (2 * focal) if len(near) > 1 else 0.03
     return FocalSearch(
         intrinsics=_with_focal(intrinsics, focal),
