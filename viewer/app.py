@@ -162,7 +162,7 @@ class ViewerWindow:
         for person in world.people:
             name = f"trail{person.motion.track_id}"
             self._add_lines(name, world.person_path(person), person.color, self._thick)
-        if len(world.points):
+        if len(world.points) and np.ptp(world.points, axis=0).any():
             cloud = self._o3d.geometry.PointCloud()
             cloud.points = self._o3d.utility.Vector3dVector(world.points)
             cloud.colors = self._o3d.utility.Vector3dVector(_linear(world.point_colors))

@@ -132,7 +132,9 @@ def plan(paths: Sequence[Line], *, marks: Sequence[Line] = (), dashed: Sequence[
             parts.append(f'<path class="{kind}" d="{d}"/>')
             parts.append(f'<text x="{x:.1f}" y="{y:.1f}">{k * step:g}</text>')
     for line in dashed:
-        parts.append(_named("line dashed", line, _path(*at(line))))
+        x, y = at(line)
+        parts.append(_named("line dashed", line, _path(x, y)))
+        parts.append(f'<circle cx="{x[0]:.1f}" cy="{y[0]:.1f}" r="4" fill="{css(line.color)}"/>')
     for line in marks:
         dots = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in zip(*at(line), strict=True))
         parts.append(_named("marks", line, dots))

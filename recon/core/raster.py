@@ -136,21 +136,25 @@ class Raster:
         px = self.intrinsics.project(np.where(z[:, None] > NEAR, points, [0.0, 0.0, 1.0]))
         inverse_z = (1 / np.maximum(z, NEAR)).astype(np.float32)
         corners = px[faces]
-        low = np.ceil(np.maximum(corners.min(axis=1) - 0.5, 0)).astype(np.int64)
+        # Written out: NumPy's reductions along an axis of three are five times slower.
+        a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+        least, most = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
+        low = np.ceil(np.maximum(least - 0.5, 0)).astype(np.int64)
         last = np.array(self.owner.shape[::-1]) - 1
-        high = np.floor(np.minimum(corners.max(axis=1) - 0.5, last)).astype(np.int64)
-        e1, e2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+        high = np.floor(np.minimum(most - 0.5, last)).astype(np.int64)
+        e1, e2 = b - a, c - a
         area = e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0]
         sides = high - low + 1
         # Faces turned away run clockwise in an image whose y points down: positive area.
-        shown = (area < 0) & (sides > 0).all(axis=1) & (z[faces] > NEAR).all(axis=1)
+        shown = (area < 0) & (sides[:, 0] > 0) & (sides[:, 1] > 0)
+        shown &= (z > NEAR)[faces].all(axis=1)
         kept = np.flatnonzero(shown)
-        counts = sides[kept].prod(axis=1)
+        counts = sides[kept, 0] * sides[kept, 1]
         # Barycentric weights are affine in the pixel: w1 = g1 . d, w2 = g2 . d, d from corner 0.
         scale = 1 / area[kept, None]
         g1 = (np.stack([e2[kept, 1], -e2[kept, 0]], axis=1) * scale).astype(np.float32)
         g2 = (np.stack([-e1[kept, 1], e1[kept, 0]], axis=1) * scale).astype(np.float32)
-        shift = (low[kept] + 0.5 - corners[kept, 0]).astype(np.float32)
+        shift = (low[kept] + 0.5 - a[kept]).astype(np.float32)
         for rows in _chunks(counts):
             count = counts[rows]
             row = np.repeat(rows, count)
