@@ -12,7 +12,6 @@ from body.detect import pairwise_overlap
 from body.landmarks import Landmarks, Roi
 from recon.core.geometry import Array
 
-_TORSO = (11, 12, 24, 23)
 _HUE_BINS, _SATURATION_BINS, _VALUE_BINS = 12, 4, 4
 _VELOCITY_MEMORY = 0.25
 """Seconds over which a person's image velocity is averaged."""
@@ -26,16 +25,23 @@ def torso_histogram(image: np.ndarray, keypoints_px: Array) -> np.ndarray | None
     Args:
         image: (H, W, 3) uint8 RGB. keypoints_px: (33, 2).
     """
-    corners = keypoints_px[list(_TORSO)]
-    # A person seen from the side has a thin torso: give it some width.
-    centre = corners.mean(axis=0)
-    length = float(np.linalg.norm(corners[:2].mean(axis=0) - corners[2:].mean(axis=0)))
-    half = np.array([max(0.2 * length, 0.35 * np.ptp(corners[:, 0])), 0.45 * length])
-    x0, y0 = np.clip(centre - half, 0, [image.shape[1], image.shape[0]]).astype(int)
-    x1, y1 = np.clip(np.ceil(centre + half), 0, [image.shape[1], image.shape[0]]).astype(int)
-    if x1 - x0 < 2 or y1 - y0 < 2:
+    shoulders, hips = keypoints_px[[11, 12]], keypoints_px[[23, 24]]
+    down = hips.mean(axis=0) - shoulders.mean(axis=0)
+    length = float(np.hypot(*down))
+    centre = (hips.mean(axis=0) + shoulders.mean(axis=0)) / 2
+    if length < 4 or (centre < 0).any() or (centre >= image.shape[1::-1]).any():
         return None
-    patch = cv2.resize(image[y0:y1, x0:x1], (24, 32), interpolation=cv2.INTER_AREA)
+    # A person seen from the side has a thin torso: give it some width.
+    width = max(0.35 * length, 0.7 * float(np.hypot(*(shoulders[0] - shoulders[1]))))
+    across = np.array([down[1], -down[0]]) * (width / length)
+    columns, rows = 24, 32
+    linear = np.column_stack([across / columns, 0.9 * down / rows])
+    offset = centre - linear @ [columns / 2 - 0.5, rows / 2 - 0.5] - 0.5
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    patch = cv2.warpAffine(
+        image, np.column_stack([linear, offset]), (columns, rows), flags=flags,
+        borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
     hue, saturation, value = np.moveaxis(cv2.cvtColor(patch, cv2.COLOR_RGB2HSV).astype(int), -1, 0)
     # The hue of grey is noise: unsaturated pixels count by their brightness alone.
     h = np.where(saturation < 40, 0, hue * _HUE_BINS // 180)
@@ -146,16 +152,17 @@ def reidentify(
 def _reunion_cost(
     person: Person, sighting: Landmarks, colours: np.ndarray | None, time: float
 ) -> float:
-    box, expected = sighting.box, person.predicted_box(time)
-    size = max(_side(person.landmarks.box), _side(box))
-    gap = time - person.seen
-    reach = size * min(0.5 + 1.2 * gap, 2.5)
-    distance = float(np.hypot(*((box[:2] + box[2:] - expected[:2] - expected[2:]) / 2))) / reach
+    size = max(person.landmarks.roi.side, sighting.roi.side) / 1.4  # about the body's height
+    reach = size * min(0.5 + 1.2 * (time - person.seen), 2.5)
+    centre = sighting.next_roi.centre
+    strayed = float(np.hypot(*(centre - person.predicted_centre(time)))) / reach
+    # The last velocity may be that of a body half hidden: the last place limits it.
+    moved = float(np.hypot(*(centre - person.landmarks.next_roi.centre))) / reach
     growth = abs(np.log(sighting.next_roi.side / person.landmarks.next_roi.side))
     unlike = histogram_distance(person.colours, colours)
-    if distance > 1 or growth > np.log(1.8) or unlike > 0.75:
+    if max(strayed, moved) > 1 or growth > np.log(1.8) or unlike > 0.65:
         return np.inf
-    return distance + 0.5 * growth + unlike
+    return min(strayed, moved) + 0.5 * growth + 2 * unlike
 
 
 def _side(box: Array) -> float:
