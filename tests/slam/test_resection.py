@@ -42,7 +42,9 @@ def test_too_few_points_give_no_pose() -> None:
 
 def test_poses_between_keys_lie_on_the_arc_and_keys_are_kept() -> None:
     turn = np.array([0.0, 0.6, 0.0])
-    keys = make_transform(rotvec_to_matrix(np.stack([0 * turn, turn])), [[0, 0, 0], [2, 4, 6]])
+    keys = make_transform(
+        rotvec_to_matrix(np.stack([0 * turn, turn])), np.array([[0.0, 0, 0], [2, 4, 6]])
+    )
     between = interpolate_poses(np.array([1.0, 1.5, 3.0, 4.0]), np.array([1.0, 3.0]), keys)
     np.testing.assert_allclose(between[[0, 2]], keys, atol=1e-12)
     np.testing.assert_allclose(between[3], keys[1], atol=1e-12)
