@@ -10,7 +10,7 @@ from typing import Literal
 import cv2
 
 from recon.core.camera import CameraKind, CameraTrajectory
-from recon.core.errors import CameraError, InputError, MissingDependencyError
+from recon.core.errors import CameraError, InputError
 from recon.core.scene import Scene
 from recon.core.stage import Decision, Progress, StageReport, no_progress
 from recon.core.video import Frame, FrameSource, VideoInfo
@@ -30,7 +30,6 @@ DEFAULT_BACKENDS: dict[CameraKind, str] = {
     "rotating": "rotation",
     "moving": "colmap",
 }
-EXTRAS = {"pycolmap": "colmap"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,16 +53,12 @@ def load_backend(name: str) -> CameraBackend:
     """The tracker of this name.
 
     Raises:
-        InputError: no such name. MissingDependencyError: its package is not installed.
+        InputError: no such name.
     """
     if name not in BACKENDS:
         raise InputError(f"expected a camera back-end among {', '.join(BACKENDS)}, got '{name}'")
     module, attribute = BACKENDS[name].split(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)()
-    except ModuleNotFoundError as error:
-        package = error.name or module
-        raise MissingDependencyError(package, EXTRAS.get(package, "dev")) from error
+    return getattr(importlib.import_module(module), attribute)()
 
 
 def estimate_camera(
