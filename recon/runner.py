@@ -129,8 +129,10 @@ def _why_remake(
 ) -> str | None:
     if old is None:
         return "not made yet"
-    if {key: old.get(key) for key in record} != record:
+    if old.get("inputs") != record["inputs"]:
         return "the stages it shows changed"
+    if {key: old.get(key) for key in record} != record:
+        return "its settings or the version changed"
     if not all((scene.path / name).exists() for name in old["files"]):
         return "its files are gone"
     return None

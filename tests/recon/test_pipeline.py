@@ -125,6 +125,7 @@ def test_a_changed_setting_reruns_its_stage_and_what_reads_it(tmp_path: Path) ->
     notes = run_fakes(tmp_path / "s", configs={"camera": FakeConfig(setting=1)})
     assert notes.ran == ["camera", "body", "world", "report"]
     assert notes.why["camera"] == "changed: setting" and notes.why["body"] == "its inputs changed"
+    assert notes.why["report"] == "the stages it shows changed"
 
 
 def test_the_same_result_spares_the_later_stages(tmp_path: Path) -> None:
