@@ -142,7 +142,7 @@ class Walk:
             if not _plausible(found, frame.image):
                 continue
             # After a miss the region may have landed on somebody else.
-            if person.missing and _unlike(person, found, frame.image) > 0.6:
+            if person.missing and _unlike(person, found, frame.image) > 0.55:
                 continue
             sightings[person.key] = found
         self._part_doubles(frame, sightings)

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from scipy.ndimage import convolve1d
 from scipy.optimize import linear_sum_assignment
 
 from body.detect import pairwise_overlap
 from body.landmarks import Landmarks, Roi
 from recon.core.geometry import Array
 
-_HUE_BINS, _SATURATION_BINS, _VALUE_BINS = 12, 4, 4
+_HUE_BINS, _SATURATION_BINS, _VALUE_BINS = 18, 6, 8
 _VELOCITY_MEMORY = 0.25
 """Seconds over which a person's image velocity is averaged."""
 _FORESIGHT = 0.7
@@ -20,7 +21,7 @@ _FORESIGHT = 0.7
 
 
 def torso_histogram(image: np.ndarray, keypoints_px: Array) -> np.ndarray | None:
-    """Colours of the clothes on the chest, (192,) summing to 1; None outside the picture.
+    """Colours of the clothes on the chest, (864,) summing to 1; None outside the picture.
 
     Args:
         image: (H, W, 3) uint8 RGB. keypoints_px: (33, 2).
@@ -47,9 +48,13 @@ def torso_histogram(image: np.ndarray, keypoints_px: Array) -> np.ndarray | None
     h = np.where(saturation < 40, 0, hue * _HUE_BINS // 180)
     s = saturation * _SATURATION_BINS // 256
     v = value * _VALUE_BINS // 256
-    index = (h * _SATURATION_BINS + s) * _VALUE_BINS + v
-    counts = np.bincount(index.ravel(), minlength=_HUE_BINS * _SATURATION_BINS * _VALUE_BINS)
-    return counts / counts.sum()
+    shape = (_HUE_BINS, _SATURATION_BINS, _VALUE_BINS)
+    index = np.ravel_multi_index((h, s, v), shape)
+    counts = np.bincount(index.ravel(), minlength=int(np.prod(shape))).reshape(shape).astype(float)
+    # Neighbouring bins share, so that a little more light is not another shirt.
+    for axis, mode in enumerate(("wrap", "nearest", "nearest")):
+        counts = convolve1d(counts, [0.25, 0.5, 0.25], axis=axis, mode=mode)
+    return counts.ravel() / counts.sum()
 
 
 def histogram_distance(a: np.ndarray | None, b: np.ndarray | None) -> float:
@@ -160,7 +165,7 @@ def _reunion_cost(
     moved = float(np.hypot(*(centre - person.landmarks.next_roi.centre))) / reach
     growth = abs(np.log(sighting.next_roi.side / person.landmarks.next_roi.side))
     unlike = histogram_distance(person.colours, colours)
-    if max(strayed, moved) > 1 or growth > np.log(1.8) or unlike > 0.65:
+    if max(strayed, moved) > 1 or growth > np.log(1.8) or unlike > 0.6:
         return np.inf
     return min(strayed, moved) + 0.5 * growth + 2 * unlike
 
