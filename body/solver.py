@@ -44,6 +44,8 @@ class Noise:
     """Weight of the shape prior per frame."""
     stature: float = 0.02
     """Of a stature that the user gave, metres."""
+    adult_stature: tuple[float, float] = (1.70, 0.08)
+    """Mean and spread of a stature that nobody gave, metres: one view hardly tells it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,12 +280,13 @@ class TrackSolver:
         normal.corner += np.diag(weight)
         normal.right_shape -= weight * (state.shape - spec.mean)
         normal.cost += float(np.sum(weight * (state.shape - spec.mean) ** 2))
+        mean, std = self.noise.adult_stature
         if self.evidence.stature is not None:
-            error = lin.rest.stature - self.evidence.stature
-            info = frames / self.noise.stature**2
-            normal.corner += info * np.outer(lin.stature, lin.stature)
-            normal.right_shape -= info * lin.stature * error
-            normal.cost += info * error**2
+            mean, std = self.evidence.stature, self.noise.stature
+        error, info = lin.rest.stature - mean, frames / std**2
+        normal.corner += info * np.outer(lin.stature, lin.stature)
+        normal.right_shape -= info * lin.stature * error
+        normal.cost += info * error**2
 
     def _add_smoothness(self, normal: _Normal, state: BodyState) -> None:
         stencil, span = self._acceleration
