@@ -27,6 +27,7 @@ def write_clip(
     path: Path,
     num_frames: int = 20,
     *,
+    images: Sequence[np.ndarray] | None = None,
     size_wh: tuple[int, int] = (64, 48),
     times_ms: Sequence[int] | None = None,
     rotation: int = 0,
@@ -36,7 +37,14 @@ def write_clip(
     metadata: dict[str, str] | None = None,
     pixel_aspect: Fraction | None = None,
 ) -> Path:
-    """A video file; 30 fps in whole milliseconds unless `times_ms` says otherwise."""
+    """A video file; 30 fps in whole milliseconds unless `times_ms` says otherwise.
+
+    Its frames are `images` (RGB, uint8), else `picture`s of `size_wh`.
+    """
+    if images is None:
+        count = num_frames if times_ms is None else len(times_ms)
+        images = [picture(i, width=size_wh[0], height=size_wh[1]) for i in range(count)]
+    num_frames, size_wh = len(images), images[0].shape[1::-1]
     times_ms = times_ms or [1000 * i // 30 for i in range(num_frames)]
     flags = "+faststart" if faststart else ""
     options = {"movflags": flags + "+use_metadata_tags"} if path.suffix == ".mp4" else {}
@@ -52,8 +60,7 @@ def write_clip(
             stream.codec_context.sample_aspect_ratio = pixel_aspect
         if rotation:
             stream.set_display_rotation(rotation)
-        for i, time in enumerate(times_ms):
-            image = picture(i, width=size_wh[0], height=size_wh[1])
+        for image, time in zip(images, times_ms, strict=True):
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts, frame.time_base = time, Fraction(1, 1000)
             container.mux(stream.encode(frame))
