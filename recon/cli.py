@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 EXIT_KNOWN_ERROR = 2
 EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
 _USER_OS_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -191,13 +193,17 @@ def main(args: list[str] | None = None) -> None:
     if args == ["--version"]:
         print(__version__)
         return
-    command: Any = tyro.cli(Command, prog="recon", description=_DESCRIPTION, args=args)  # type: ignore[arg-type]
     try:
+        try:
+        command: Any = tyro.cli(Command, prog="recon", description=_DESCRIPTION, args=args)  # type: ignore[arg-type]
         command.main()
     except ReconError as error:
         sys.exit(_fail(str(error), EXIT_KNOWN_ERROR))
     except KeyboardInterrupt:
         sys.exit(_fail("interrupted; the same command goes on from here", EXIT_INTERRUPTED))
+    except BrokenPipeError:  # `recon … | head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_BROKEN_PIPE)
     except OSError as error:
         if error.errno not in _USER_OS_ERRORS:
             raise
