@@ -194,7 +194,6 @@ def main(args: list[str] | None = None) -> None:
         print(__version__)
         return
     try:
-        try:
         command: Any = tyro.cli(Command, prog="recon", description=_DESCRIPTION, args=args)  # type: ignore[arg-type]
         command.main()
     except ReconError as error:
