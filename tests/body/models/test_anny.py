@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from body.models.anny import POSE_PARAMETERIZATION, AnnyModel
+from body.models.anny import AnnyModel
+from body.models.anny_asset import load_asset
+from body.models.anny_native import POSE_PARAMETERIZATION, native_model
 from recon.core.geometry import rotvec_to_matrix
 from recon.core.people import FOOT_POINTS, BodyPoses
 from recon.core.skeletons import BLAZEPOSE_KEYPOINTS
@@ -105,12 +107,24 @@ def test_the_mesh_goes_where_the_joints_go(model: AnnyModel, shape: np.ndarray) 
     np.testing.assert_allclose(moved, expected, atol=1e-3)
 
 
+def test_shapes_are_those_of_the_package(model: AnnyModel) -> None:
+    spec = model.param_spec
+    rng = np.random.default_rng(2)
+    shapes = np.vstack([rng.uniform(spec.low, spec.high, (20, 6)), spec.low, spec.high, spec.mean])
+    with torch.no_grad():
+        rest = native_model()(pose_parameters=None, phenotype_kwargs=torch.as_tensor(shapes))
+    for row, shape in enumerate(shapes):
+        vertices, heads = load_asset().rest(shape)
+        np.testing.assert_allclose(vertices, rest["rest_vertices"][row].numpy(), atol=1e-5)
+        np.testing.assert_allclose(heads, rest["rest_bone_heads"][row].numpy(), atol=1e-9)
+
+
 def _annys_own(model: AnnyModel, shape: np.ndarray, poses: BodyPoses) -> dict[str, np.ndarray]:
     """Anny's own forward, fed with our native pose parameters."""
-    native = torch.as_tensor(model.native_pose(shape, poses), dtype=torch.float32)
-    phenotype = torch.as_tensor(np.tile(shape, (len(native), 1)), dtype=torch.float32)
+    native = torch.as_tensor(model.native_pose(shape, poses))
+    phenotype = torch.as_tensor(np.tile(shape, (len(native), 1)))
     with torch.no_grad():
-        out = model._model(
+        out = native_model()(
             pose_parameters=native,
             phenotype_kwargs=phenotype,
             pose_parameterization=POSE_PARAMETERIZATION,
@@ -140,7 +154,7 @@ def test_canonical_joints_are_annys_bone_heads(
     poses, truth = posed
     joints = model.skeleton(shape, poses)
     heads = truth["bone_poses"][..., :3, 3]
-    labels = list(model._model.bone_labels)
+    labels = list(load_asset().bones)
     named = {
         "pelvis": "root", "left_hip": "upperleg01.L", "right_knee": "lowerleg01.R",
         "left_ankle": "foot.L", "spine2": "spine02", "neck": "neck01", "head": "head",
