@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
+from recon.core.errors import InputError
+
 Seconds = Annotated[float | None, arg(metavar="SECONDS")]
 CameraChoice = Literal["auto", "static", "rotating", "moving"]
 
@@ -47,6 +49,12 @@ class CameraOptions(ClipOptions):
     device: Literal["cpu"] = "cpu"
     """Where networks and fits run; no stage has a GPU back-end yet."""
 
+    def __post_init__(self) -> None:
+        _check_range("--focal", self.focal, 1, 1e6, "pixels")
+        _check_range("--fov", self.fov, 1, 170, "degrees")
+        if self.focal is not None and self.fov is not None:
+            raise InputError("expected --focal or --fov, got both; give one of them")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(CameraOptions):
@@ -62,3 +70,13 @@ class RunOptions(CameraOptions):
     """Write the overlay video and the report."""
     formats: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = ("npz", "bvh", "glb", "tum")
     """Formats to export into the scene's folder `exports`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_range("--height", self.height, 0.4, 2.6, "metres")
+
+
+def _check_range(flag: str, value: float | None, low: float, high: float, unit: str) -> None:
+    """Refuses now what a stage would refuse, or believe, after minutes of work."""
+    if value is not None and not low <= value <= high:
+        raise InputError(f"{flag}: expected {low:g} to {high:g} {unit}, got {value:g}")

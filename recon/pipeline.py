@@ -61,6 +61,7 @@ def run(
     known = (*STAGES, *(("overlay", "report") if options.overlay else ()), "exports")
     check_stage_names(stages or (), "--stages", known)
     check_stage_names(force, "--force", known)
+    check_backends(options)
     sha256 = open_source(clip).sha256()  # before the folder is made: a bad video leaves none
     with locked_scene(Path(scene) if scene else default_scene(path)) as folder:
         recognise_video(folder, clip, sha256, watcher)
@@ -70,6 +71,26 @@ def run(
             if stages is None or output.name in stages:
                 make_output(folder, output, force=output.name in force, watcher=watcher)
         return folder
+
+
+def check_backends(options: RunOptions) -> None:
+    """Refuses names and licensed files that a stage would miss only after minutes of work.
+
+    Raises:
+        InputError: an unknown name, or a body model's file is missing.
+        MissingDependencyError: a chosen back-end's package is not installed.
+    """
+    from body.detect import DETECTORS, load_backend
+    from body.landmarks import LANDMARKERS
+    from recon.export import check_formats
+
+    check_formats(options.formats)
+    load_backend(DETECTORS, options.detector, "--detector")
+    load_backend(LANDMARKERS, options.keypoints, "--keypoints")
+    if options.body_model != RunOptions.body_model:  # the embedded one lacks nothing
+        from body.models import load_body_model
+
+        load_body_model(options.body_model, options.body_model_path)
 
 
 def default_scene(video: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -108,7 +108,7 @@ class VideoReader:
         progress(1000, 1000)
         selected = times[:: config.stride]
         if size is None or len(selected) < 2:
-            raise InputError(_too_few(config, len(selected), num_broken))
+            raise InputError(_too_few(config, len(selected), num_broken, source.warnings))
         warnings = list(source.warnings)
         if num_broken:
             warnings.append(f"{num_broken} damaged frame(s) were left out")
@@ -197,14 +197,15 @@ def _fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def _too_few(config: VideoConfig, num_frames: int, num_broken: int) -> str:
+def _too_few(config: VideoConfig, num_frames: int, num_broken: int, warnings: Sequence[str]) -> str:
     where = ""
     if config.start is not None or config.end is not None:
         end = "its end" if config.end is None else f"{config.end:g} s"
         where = f" between {config.start or 0:g} s and {end}"
     broken = f" and {num_broken} damaged ones" if num_broken else ""
+    because = f" ({'; '.join(warnings)})" if warnings else ""
     return (
-        f"expected at least 2 frames{where}, got {num_frames}{broken} from {config.path}; "
+        f"expected at least 2 frames{where}, got {num_frames}{broken} from {config.path}{because}; "
         "choose a longer clip or other --start, --end, --stride"
     )
 

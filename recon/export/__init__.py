@@ -25,16 +25,20 @@ EXPORTERS: dict[str, str] = {
 """Format name to `module:function`."""
 
 
+def check_formats(names: Sequence[str]) -> None:
+    """Raises InputError for a name that is not a format."""
+    for name in names:
+        if name not in EXPORTERS:
+            raise InputError(f"expected export formats among {', '.join(EXPORTERS)}; got '{name}'")
+
+
 def load_exporter(name: str) -> Exporter:
     """The exporter of one format.
 
     Raises:
         InputError: no such format.
     """
-    if name not in EXPORTERS:
-        raise InputError(
-            f"expected an export format out of {', '.join(EXPORTERS)}, got '{name}'; use --format"
-        )
+    check_formats([name])
     module, function = EXPORTERS[name].split(":")
     return getattr(importlib.import_module(module), function)
 

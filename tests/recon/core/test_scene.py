@@ -87,6 +87,14 @@ def test_a_lost_file_makes_its_stage_stale(tmp_path: Path) -> None:
     assert stale(scene) == {"body": "its files are gone"}
 
 
+def test_a_damaged_file_makes_its_stage_stale(tmp_path: Path) -> None:
+    scene = all_finished(tmp_path / "s")
+    (scene.path / "rigs.npz").write_bytes((scene.path / "rigs.npz").read_bytes()[:-20])
+    assert stale(scene) == {"body": "its files changed"}
+    with pytest.raises(StaleSceneError, match=r"rigs\.npz.*--force body"):
+        _ = scene.rigs
+
+
 def test_forgetting_a_stage_makes_its_readers_stale(tmp_path: Path) -> None:
     scene = all_finished(tmp_path / "s")
     scene.forget("people")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -125,14 +126,38 @@ def test_the_same_items_give_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
-def test_missing_fields_say_what_to_do(tmp_path: Path) -> None:
+def test_missing_fields_are_named(tmp_path: Path) -> None:
     save_items(tmp_path / "x.npz", [Inner(values=np.zeros(1))])
-    with pytest.raises(StaleSceneError, match="--force"):
+    with pytest.raises(StaleSceneError, match="the fields of Everything"):
         load_items(tmp_path / "x.npz", Everything)
 
 
-@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04 half a zip"])
-def test_unreadable_files_say_what_to_do(tmp_path: Path, content: bytes) -> None:
+def archive(**arrays: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def bare_array() -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.arange(3.0))
+    return file.getvalue()
+
+
+BAD_FILES = {
+    "empty": b"",
+    "no zip": b"no zip",
+    "half a zip": archive(count=np.array(1))[:60],
+    "a pickle": archive(count=np.array([{}], dtype=object)),
+    "a bare array": bare_array(),
+    "no count": archive(**{"0.values": np.zeros(1)}),
+    "more items than counted": archive(count=np.array(1), **{"1.values": np.zeros(1)}),
+    "another program's keys": archive(count=np.array(1), values=np.zeros(1)),
+}
+
+
+@pytest.mark.parametrize("content", BAD_FILES.values(), ids=BAD_FILES)
+def test_unreadable_files_are_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.npz").write_bytes(content)
     with pytest.raises(StaleSceneError, match=r"x\.npz"):
         load_items(tmp_path / "x.npz", Inner)
