@@ -111,7 +111,20 @@ def native_arrays(person: ExportPerson) -> dict[str, Any]:
         "joint_names": CANONICAL_JOINTS,
         "joint_parents": CANONICAL_PARENTS,
         "foot_point_names": FOOT_POINTS,
-    }
+    } | _anny_arrays(person)
+
+
+def _anny_arrays(person: ExportPerson) -> dict[str, Any]:
+    """What `anny.Anny()` takes, for bodies of that model; SMPL's own rotations are `rotations`."""
+    shape = person.motion.shape
+    if shape.model != "anny":
+        return {}
+    # Here, because the package loads torch.
+    from body.models.anny import AnnyModel
+    from body.models.anny_native import POSE_PARAMETERIZATION as PARAMETERIZATION
+
+    pose = AnnyModel().native_pose(shape.values, person.motion.poses_world)
+    return {"anny_pose": pose.astype(np.float32), "anny_pose_parameterization": PARAMETERIZATION}
 
 
 def _description(person: ExportPerson) -> dict[str, Any]:

@@ -4,8 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial.transform import Rotation
 
+from body.models.anny import AnnyModel
+from body.models.anny_native import native_model
 from recon.core.people import BodyShape
 from recon.core.skeletons import CANONICAL_PARENTS
 from recon.export.motion import export_people
@@ -114,3 +117,24 @@ def test_variable_frame_rate_is_resampled_and_said(vfr_scene, vfr_times, tmp_pat
         np.testing.assert_allclose(np.diff(data["times"]), 1 / rate)
     with np.load(tmp_path / "person1_motion.npz", allow_pickle=False) as data:
         np.testing.assert_array_equal(data["times"], vfr_times)
+
+
+def test_anny_motion_files_pose_annys_own_model(scene, tmp_path):
+    """The file's parameters, fed to the package's forward, give the skeleton of the motion."""
+    spec = AnnyModel().param_spec
+    shape = BodyShape(model="anny", names=spec.names, values=spec.mean)
+    rig = AnnyModel().skinning_spec(spec.mean)
+    motions = [dataclasses.replace(motion, shape=shape) for motion in scene.world_motions]
+    scene.save("world.npz", motions)
+    scene.save("rigs.npz", [rig] * len(motions))
+    export(scene, tmp_path)
+    with np.load(tmp_path / "person1_motion.npz", allow_pickle=False) as data:
+        posed = native_model()(
+            pose_parameters=torch.as_tensor(data["anny_pose"].astype(float)),
+            phenotype_kwargs=torch.as_tensor(data["shape_values"][None]),
+            pose_parameterization=str(data["anny_pose_parameterization"]),
+        )
+    vertices = posed["vertices"].numpy()
+    expected = rig.vertices(motions[0].poses_world)
+    # The toes turn about one joint with us and about five with Anny.
+    assert np.quantile(np.linalg.norm(vertices - expected, axis=-1), 0.9) < 1e-4
