@@ -58,7 +58,7 @@ def accuracy(scene: Scene, clip: str) -> Iterator[Row]:
         seconds = times[motion.frame_idx[-1]] - times[motion.frame_idx[0]]
         if seconds > 0:
             distance = float(np.linalg.norm(pelvis[-1] - pelvis[0]))
-            yield row(f"{who} speed from start to end", distance / seconds, "m/s")
+            yield row(f"{who} speed from start to end", distance / float(seconds), "m/s")
         yield row(f"{who} extent on the floor", float(np.ptp(pelvis, axis=0).max()), "m")
 
 
