@@ -47,9 +47,12 @@ def export_scene(scene: Scene, formats: Sequence[str], out: Path) -> dict[str, l
     """Writes a scene in several formats to the folder `out`; the files of each, by format.
 
     Raises:
-        InputError: an unknown format (before anything is written), or a scene without people
-            for a format that holds only people.
+        InputError: an unknown format (before anything is written), `out` is a file, or a scene
+            without people for a format that holds only people.
     """
     exporters = {name: load_exporter(name) for name in formats}
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"expected a folder to write to, got {out}; use --out DIR") from None
     return {name: exporter(scene, out) for name, exporter in exporters.items()}

@@ -106,6 +106,7 @@ def bad_calls(folder: Path) -> dict[str, tuple[list[str | Path], str]]:
         "export of nothing": (["export", folder / "full", "--format", "npz"], "scene folder"),
         "export of an absent folder": (["export", folder / "x", "--format", "npz"], "scene folder"),
         "unknown format": (["export", scene, "--format", "fbx"], "fbx"),
+        "export into a file": (["export", scene, "--format", "tum", "--out", clip], "--out"),
         "no format": (["export", scene, "--format"], "--format"),
         "export of an unfinished scene": (["export", scene, "--format", "npz"], "has not run"),
         "view of nothing": (["view", folder / "full"], "scene folder"),
