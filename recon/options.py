@@ -28,6 +28,8 @@ class ClipOptions:
     """Scale higher pictures down to this many pixels."""
     fps: Annotated[float | None, arg(metavar="HZ")] = None
     """Frame rate of a folder of images (a video has its own times)."""
+    playback_speed: Annotated[float, arg(metavar="X")] = 1.0
+    """How fast the file plays compared to what was filmed: 0.25 for four times slow motion."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,6 +57,7 @@ def run(
         stride=options.stride,
         max_height=options.max_height,
         fps=options.fps,
+        playback_speed=options.playback_speed,
     )
     known = (*STAGES, *(("overlay", "report") if options.overlay else ()), "exports")
     check_stage_names(stages or (), "--stages", known)

@@ -35,6 +35,8 @@ class VideoConfig:
         stride: every stride-th of these frames.
         max_height: px; higher pictures are scaled down to it.
         fps: frame rate of a folder of images or of a file that holds no times.
+        playback_speed: how fast the file plays compared to what was filmed; 0.25 for footage
+            slowed down four times. Frame times are those of what was filmed.
     """
 
     path: str = ""
@@ -43,8 +45,13 @@ class VideoConfig:
     stride: int = 1
     max_height: int | None = None
     fps: float | None = None
+    playback_speed: float = 1.0
 
     def __post_init__(self) -> None:
+        if not 0 < self.playback_speed < math.inf:
+            raise InputError(
+                f"--playback-speed: expected a positive number, got {self.playback_speed}"
+            )
         if self.stride < 1:
             raise InputError(f"--stride: expected 1 or more, got {self.stride}")
         if self.start is not None and self.end is not None and self.end <= self.start:
@@ -118,7 +125,7 @@ class VideoReader:
             path=str(path),
             width=width,
             height=height,
-            times=np.array(selected),
+            times=np.array(selected) * config.playback_speed,
             # 36 mm is the longer side of the 35 mm film frame that the equivalence refers to.
             focal_px=None if focal_35mm is None else focal_35mm / 36 * max(width, height),
             sha256=source.sha256(),
@@ -146,9 +153,10 @@ class VideoReader:
         # Damage was judged once, when the clip was opened; from then on a frame is its time.
         since, until = _bounds(self.config)
         for picture in open_source(self.config).pictures(since=since, until=until):
-            if picture.time == wanted[index]:
+            time = picture.time * self.config.playback_speed
+            if time == wanted[index]:
                 image = _fit(picture.rgb(), info.width, info.height)
-                yield Frame(index=index, time=picture.time, image=image)
+                yield Frame(index=index, time=time, image=image)
                 index += 1
                 if index == len(wanted):
                     return

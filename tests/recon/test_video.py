@@ -265,3 +265,13 @@ def test_a_changed_file_is_an_error_not_other_frames(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="changed"):
         list(reader)
     assert VideoReader.open(path).info.sha256 != reader.info.sha256
+
+
+def test_slow_motion_gets_the_times_of_what_was_filmed(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "slow.mp4")
+    plain = VideoReader.open(path)
+    slowed = VideoReader.open(path, VideoConfig(playback_speed=0.25))
+    np.testing.assert_allclose(slowed.info.times, plain.info.times / 4)
+    assert [frame.time for frame in slowed] == slowed.info.times.tolist()
+    with pytest.raises(InputError, match="playback-speed"):
+        VideoConfig(playback_speed=0)
