@@ -91,7 +91,7 @@ def classes(limit: int | None) -> Iterator[Row]:
         right = run.result is not None and run.result[0].kind == expected
         yield row(f"{name}: told {expected}", right, "", at_least=1)
         if run.result is not None:
-            windows = run.result[1].numbers["windows_30"]
+            windows = run.result[1].numbers["windows_long"]
             yield row(f"{name}: largest flow, 30 frames", max(windows["flow_px"]), "px/640")
             yield row(f"{name}: rotation residual", max(windows["residual_px"]), "px/640")
         yield row(

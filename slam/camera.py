@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
+import numpy as np
 
-from recon.core.camera import CameraKind, CameraTrajectory
+from recon.core.camera import CameraKind, CameraTrajectory, Intrinsics
 from recon.core.errors import CameraError, InputError
+from recon.core.geometry import Array
 from recon.core.scene import Scene
 from recon.core.stage import Decision, Progress, StageReport, no_progress
 from recon.core.video import Frame, FrameSource, VideoInfo
-from slam.backends.base import CameraBackend, CameraProblem
+from slam.backends.base import CameraBackend, CameraProblem, CameraSolution
 from slam.evidence import MotionEvidence, classify, evidence_numbers, measure_motion
 from slam.intrinsics import choose_intrinsics, focal_decision
+from slam.joining import KINDS, SolvedShot, join_shots
 from slam.masks import people_masks
-from slam.tracks import MaskFunction, track_background
+from slam.shots import blurred_frames, find_shots
+from slam.tracks import BackgroundTracks, MaskFunction, track_background
 
 BACKENDS: dict[str, str] = {
     "static": "slam.backends.static:StaticCamera",
     "rotation": "slam.backends.rotation:RotatingCamera",
+    "zoom": "slam.backends.rotation:ZoomingCamera",
+    "tracks": "slam.backends.tracks:TracksCamera",
     "colmap": "slam.backends.colmap:ColmapCamera",
+    "colmap_incremental": "slam.backends.colmap:IncrementalColmapCamera",
 }
-DEFAULT_BACKENDS: dict[CameraKind, str] = {
-    "static": "static",
-    "rotating": "rotation",
-    "moving": "colmap",
+DEFAULT_BACKENDS: dict[CameraKind, tuple[str, ...]] = {
+    "static": ("static",),
+    "rotating": ("rotation",),
+    "zooming": ("zoom",),
+    "moving": ("tracks", "rotation"),
 }
+"""For each class the back-end, and those that take over in turn where its result fails."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +51,7 @@ class CameraConfig:
             side instead. seed: of everything random.
     """
 
-    kind: Literal["auto", "static", "rotating", "moving"] = "auto"
+    kind: Literal["auto", "static", "rotating", "zooming", "moving"] = "auto"
     backend: str = "auto"
     focal_px: float | None = None
     fov_deg: float | None = None
@@ -78,30 +87,110 @@ def estimate_camera(
     """
     intrinsics, focal = choose_intrinsics(video, focal_px=config.focal_px, fov_deg=config.fov_deg)
     cv2.setRNGSeed(config.seed)
+    every_frame = config.backend != "auto" and getattr(
+        load_backend(config.backend), "every_frame", False
+    )
     tracks = track_background(
-        frames, masks, intrinsics, num_frames=len(video.times), progress=progress
+        frames, masks, intrinsics, num_frames=len(video.times), every_frame=every_frame,
+        progress=progress,
+    )  # fmt: skip
+    shots = find_shots(tracks.looks, video.times)
+    main = max(range(len(shots)), key=lambda k: shots[k][1] - shots[k][0])
+    solved: dict[int, SolvedShot] = {}
+    # The longest shot first: the others look through the lens that it finds.
+    for k in sorted(range(len(shots)), key=lambda k: k != main):
+        start, end = shots[k]
+        part, times = tracks.part(start, end), video.times[start:end]
+        if k == main:
+            solved[k] = solve_shot(part, times, intrinsics, config)
+            intrinsics = solved[k].trajectory.intrinsics
+        else:
+            solved[k] = _solve_other_shot(part, times, intrinsics, config)
+    trajectory, report = join_shots([solved[k] for k in range(len(shots))], shots, main=main)
+    focal_why = solved[main].focal_why
+    if focal_why:
+        focal = focal_decision(trajectory.intrinsics, focal_why)
+    blurred = int(blurred_frames(tracks.looks).sum())
+    return trajectory, replace(
+        report,
+        decisions=(report.decisions[0], focal, *report.decisions[1:]),
+        numbers={**report.numbers, "blurred_frames": blurred},
     )
-    evidence = measure_motion(tracks, intrinsics.resized(tracks.width, tracks.height))
+
+
+def solve_shot(
+    tracks: BackgroundTracks, times: Array, intrinsics: Intrinsics, config: CameraConfig
+) -> SolvedShot:
+    """One shot's class and trajectory.
+
+    Args:
+        tracks: of this shot. times: (T,) of it. intrinsics: for the video's own size.
+
+    Raises:
+        CameraError: no back-end's result can be trusted.
+    """
+    evidence = measure_motion(tracks, intrinsics.resized(tracks.width, tracks.height), times)
     kind, decision, warnings = _decide(evidence, config)
-    backend = DEFAULT_BACKENDS[kind] if config.backend == "auto" else config.backend
-    solution = load_backend(backend).solve(
-        CameraProblem(
-            tracks=tracks,
-            evidence=evidence,
-            times=video.times,
-            intrinsics=intrinsics,
-            seed=config.seed,
-        )
+    problem = CameraProblem(
+        tracks=tracks, evidence=evidence, times=times, intrinsics=intrinsics, seed=config.seed
     )
-    if solution.focal_why:
-        focal = focal_decision(solution.trajectory.intrinsics, solution.focal_why)
-    report = StageReport(
+    names = DEFAULT_BACKENDS[kind] if config.backend == "auto" else (config.backend,)
+    backend, solution, failures = _first_solution(names, problem)
+    trajectory, more = solution.trajectory, solution.decisions
+    if failures:
+        how = "only its turning is used" if backend == "rotation" else f"{backend} took over"
+        more = (Decision(name="camera path", value=how, why="; ".join(failures)), *more)
+    if kind == "moving" and backend == "rotation":
+        trajectory = replace(trajectory, kind="moving", tracked=np.zeros(len(times), bool))
+        warnings = (*warnings, f"the camera moves, but its path is not known: only its turning is "
+                    f"used, as if it stood in one place ({'; '.join(failures)})")  # fmt: skip
+    return SolvedShot(
+        trajectory=trajectory,
         backend=backend,
-        decisions=(decision, focal, *solution.decisions),
-        warnings=(*warnings, *_lost_warning(evidence), *solution.warnings),
+        focal_why=solution.focal_why,
+        decision=decision,
+        decisions=more,
+        warnings=(*warnings, *solution.warnings),
         numbers={**solution.numbers, **evidence_numbers(evidence)},
+        lost=evidence.lost.nonzero()[0],
     )
-    return solution.trajectory, report
+
+
+def _first_solution(
+    names: Sequence[str], problem: CameraProblem
+) -> tuple[str, CameraSolution, list[str]]:
+    """The first back-end whose result can be trusted, that, and what the others said."""
+    failures: list[CameraError] = []
+    for name in names:
+        try:
+            return name, load_backend(name).solve(problem), [str(f) for f in failures]
+        except CameraError as error:
+            failures.append(error)
+    raise failures[0]
+
+
+def _solve_other_shot(
+    tracks: BackgroundTracks, times: Array, intrinsics: Intrinsics, config: CameraConfig
+) -> SolvedShot:
+    """As `solve_shot`; a shot where that fails is taken to stand still, and says so."""
+    try:
+        return solve_shot(tracks, times, intrinsics, config)
+    except CameraError as error:
+        problem = CameraProblem(
+            tracks=tracks, evidence=measure_motion(tracks, intrinsics, times), times=times,
+            intrinsics=intrinsics, seed=config.seed,
+        )  # fmt: skip
+        solution = load_backend("static").solve(problem)
+        return SolvedShot(
+            trajectory=solution.trajectory,
+            backend="static",
+            focal_why="",
+            decision=Decision(name="camera", value="unknown", why=str(error)),
+            decisions=(),
+            warnings=(f"the camera of a shot could not be followed: {error}",),
+            numbers={},
+            lost=np.zeros(0, int),
+        )
 
 
 def run(
@@ -138,18 +227,7 @@ def _decide(
         seen, decision = classify(evidence)
     except CameraError:
         return config.kind, told, ()
-    more = ("static", "rotating", "moving")
-    if more.index(seen) <= more.index(config.kind):
+    if KINDS.index(seen) <= KINDS.index(config.kind):
         return config.kind, told, ()
     warning = f"--camera {config.kind} was given, but it looks {seen}: {decision.why}"
     return config.kind, told, (warning,)
-
-
-def _lost_warning(evidence: MotionEvidence) -> tuple[str, ...]:
-    lost = evidence.lost.nonzero()[0]
-    if len(lost) == 0:
-        return ()
-    return (
-        f"in {len(lost)} frames, the first number {lost[0]}, almost no background point could be "
-        "followed (a cut, blur, or people all over the picture): the camera may jump there",
-    )

@@ -1,7 +1,8 @@
-"""What the background's motion says about the camera: static, rotating or moving."""
+"""What the background's motion says about the camera: static, rotating, zooming or moving."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -9,38 +10,47 @@ import numpy as np
 
 from recon.core.camera import CameraKind, Intrinsics
 from recon.core.errors import CameraError
+from recon.core.geometry import Array
 from recon.core.stage import Decision
-from slam.rotations import FocalSearch, Pair, fit_rotation, search_focal
+from slam.rotations import FocalSearch, Pair, fit_rotation, fit_zoom, search_focal
 from slam.tracks import LONG_SIDE, BackgroundTracks
 
-SHORT_SPAN, LONG_SPAN, STEP = 5, 30, 5
+# A class is a matter of seconds, not of frames: 10 and 120 frames per second must agree.
+SHORT_SECONDS, LONG_SECONDS, STEP_SECONDS = 1 / 6, 1.0, 1 / 6
 MIN_SHARED = 30
 HOMOGRAPHY_PX = 2.0
 
-# At 640 px width. Measured over 30 frames without masks: tripod clips flow 0.04-0.12 and
+# At 640 px width. Measured over one second without masks: tripod clips flow 0.04-0.12 and
 # rotation residual 0.03-0.09, moving clips 2.6-19; the limits leave room for noise and shake.
+# The study in benchmarks.camera prints the margins to both sides.
 STATIC_FLOW_PX, STATIC_RESIDUAL_PX = 1.5, 0.3
 STATIC_DRIFT_PX = 4.0
 ROTATING_RESIDUAL_PX = 1.0
+ZOOM_RATIO = 1.02
+PLANAR_SHARE = 0.9
+STILL_FLOW_PX, JOLT_SECONDS = 0.6, 0.7
 FOCAL_WINDOWS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class WindowEvidence:
-    """The background's motion over windows of up to `span` frames; px in a 640 px wide picture.
+    """The background's motion over windows of up to `seconds`; px in a 640 px wide picture.
 
-    A window is shorter than `span` where too few points survive that long, and left out where
-    too few are shared even by neighbours.
+    A window is shorter where too few points survive that long, and left out where too few are
+    shared even by neighbours.
 
     Args:
-        span: frames. starts, ends: (W,) frame indices. shared: (W,) points in both.
+        seconds: length. starts, ends: (W,) frame indices. shared: (W,) points in both.
         flow_px: (W,) median length of the points' motion. drift_px: (W, 2) median motion.
         residual_px: (W,) median residual of the best pure rotation.
         parallax_px: (W,) 80th percentile of that residual.
-        homography: (W,) share of the points within 2 px of one homography.
+        zoom_residual_px: (W,) median residual of the best rotation with a change of focal length.
+        zoom: (W,) that change, focal length at the end over that at the start.
+        homography: (W,) points within 2 px of one homography, over those within 2 px of one
+            fundamental matrix: near 1 for a plane, a rotation or a zoom.
     """
 
-    span: int
+    seconds: float
     starts: np.ndarray
     ends: np.ndarray
     shared: np.ndarray
@@ -48,6 +58,8 @@ class WindowEvidence:
     drift_px: np.ndarray
     residual_px: np.ndarray
     parallax_px: np.ndarray
+    zoom_residual_px: np.ndarray
+    zoom: np.ndarray
     homography: np.ndarray
 
 
@@ -70,50 +82,66 @@ class MotionEvidence:
     lost: np.ndarray
 
 
-def measure_motion(tracks: BackgroundTracks, intrinsics: Intrinsics) -> MotionEvidence:
-    """Windows of 5 and 30 frames, and the focal length that rotations want where it is a guess.
+def measure_motion(
+    tracks: BackgroundTracks, intrinsics: Intrinsics, times: Array
+) -> MotionEvidence:
+    """Windows of a sixth of a second and of one, and the focal length that rotations want.
+
+    The focal length is only sought where it is a guess.
 
     Args:
-        tracks: of the background. intrinsics: for the tracks' pictures.
+        tracks: of the background. intrinsics: for the tracks' pictures. times: (T,) seconds.
     """
     shared = [MIN_SHARED, *(len(tracks.common(i, i + 1)[0]) for i in range(tracks.num_frames - 1))]
     lost = np.array(shared) < MIN_SHARED
-    focal = _turning_focal(tracks, intrinsics) if intrinsics.source == "prior" else None
+    windows = _windows(tracks, times, LONG_SECONDS)
+    focal = None
+    if intrinsics.source == "prior":
+        focal = _turning_focal(tracks, [pair for _, _, pair in windows], intrinsics)
     used = intrinsics if focal is None else focal.intrinsics
+    short = _windows(tracks, times, SHORT_SECONDS)
     return MotionEvidence(
         intrinsics=used,
         focal=focal,
-        short=measure_windows(tracks, used, span=SHORT_SPAN),
-        long=measure_windows(tracks, used, span=LONG_SPAN),
-        drift_px=_total_drift(tracks),
+        short=measure_windows(tracks, short, used, seconds=SHORT_SECONDS),
+        long=measure_windows(tracks, windows, used, seconds=LONG_SECONDS),
+        drift_px=_total_drift(tracks, times),
         lost=lost,
     )
 
 
+Window = tuple[int, int, Pair]
+"""First and last frame, and the pixels of the points they share."""
+
+
 def measure_windows(
-    tracks: BackgroundTracks, intrinsics: Intrinsics, *, span: int
+    tracks: BackgroundTracks, windows: Sequence[Window], intrinsics: Intrinsics, *, seconds: float
 ) -> WindowEvidence:
-    """Motion over windows of `span` frames that start every few frames."""
+    """Motion over windows of `seconds`; those with too few points are left out."""
     unit = LONG_SIDE / max(tracks.width, tracks.height)
     rows = []
-    for start in _starts(tracks, span):
-        end, (a, b) = _widest(tracks, start, span)
+    for start, end, (a, b) in windows:
         if len(a) < MIN_SHARED:
             continue
         _, residuals = fit_rotation(a, b, intrinsics)
+        residual = zoomed = float(np.median(residuals))
+        zoom = 1.0
+        if residual * unit > STATIC_RESIDUAL_PX:
+            zoom, zoomed = fit_zoom(a, b, intrinsics)
         drift = np.median(b - a, axis=0) * unit
         rows.append(
             (
                 start, end, len(a), np.median(np.linalg.norm(b - a, axis=1)) * unit, *drift,
-                np.median(residuals) * unit, np.quantile(residuals, 0.8) * unit,
-                _homography_share(a, b),
+                residual * unit, np.quantile(residuals, 0.8) * unit,
+                min(zoomed, residual) * unit, zoom, _homography_ratio(a, b),
             )
         )  # fmt: skip
-    table = np.array(rows, dtype=float).reshape(len(rows), 9)
+    table = np.array(rows, dtype=float).reshape(len(rows), 11)
     return WindowEvidence(
-        span=span, starts=table[:, 0].astype(int), ends=table[:, 1].astype(int),
+        seconds=seconds, starts=table[:, 0].astype(int), ends=table[:, 1].astype(int),
         shared=table[:, 2].astype(int), flow_px=table[:, 3], drift_px=table[:, 4:6],
-        residual_px=table[:, 6], parallax_px=table[:, 7], homography=table[:, 8],
+        residual_px=table[:, 6], parallax_px=table[:, 7], zoom_residual_px=table[:, 8],
+        zoom=table[:, 9], homography=table[:, 10],
     )  # fmt: skip
 
 
@@ -134,37 +162,88 @@ def classify(evidence: MotionEvidence) -> tuple[CameraKind, Decision]:
         return "static", Decision(name="camera", value="static", why="the clip has one frame only")
     flow, residual = float(long.flow_px.max()), float(long.residual_px.max())
     numbers = (
-        f"over up to {long.span} frames the background moves by at most {flow:.2f} px, and by at "
-        f"most {residual:.2f} px against the best pure rotation (of a 640 px wide picture; "
+        f"over up to {long.seconds:.0f} s the background moves by at most {flow:.2f} px, and by "
+        f"at most {residual:.2f} px against the best pure rotation (of a 640 px wide picture; "
         f"{int(np.median(long.shared))} points)"
     )
-    if (
-        flow < STATIC_FLOW_PX
-        and residual < STATIC_RESIDUAL_PX
-        and evidence.drift_px < STATIC_DRIFT_PX
-    ):
-        kind: CameraKind = "static"
-        why = (
-            f"{numbers}: below {STATIC_FLOW_PX} and {STATIC_RESIDUAL_PX} px, the level of noise; "
-            f"and by {evidence.drift_px:.1f} px in the whole clip"
+    kind, why = _class_of(evidence, flow=flow, residual=residual)
+    return kind, Decision(name="camera", value=kind, why=f"{numbers}: {why}")
+
+
+def _class_of(evidence: MotionEvidence, *, flow: float, residual: float) -> tuple[CameraKind, str]:
+    """The class and the reason, from a clip with windows."""
+    long = evidence.long
+    still = flow < STATIC_FLOW_PX and residual < STATIC_RESIDUAL_PX
+    if still and evidence.drift_px < STATIC_DRIFT_PX:
+        return "static", (
+            f"below {STATIC_FLOW_PX} and {STATIC_RESIDUAL_PX} px, the level of noise; and by "
+            f"{evidence.drift_px:.1f} px in the whole clip"
         )
-    elif residual < ROTATING_RESIDUAL_PX:
-        kind = "rotating"
-        why = f"{numbers}: a rotation explains all of it to within {ROTATING_RESIDUAL_PX} px"
-    else:
-        kind = "moving"
-        why = f"{numbers}: more than {ROTATING_RESIDUAL_PX} px, so the camera's place changes"
-    return kind, Decision(name="camera", value=kind, why=why)
+    if residual < ROTATING_RESIDUAL_PX:
+        return "rotating", f"a rotation explains all of it to within {ROTATING_RESIDUAL_PX} px"
+    jolt = _jolt(evidence)
+    if jolt is not None:
+        return "rotating", (
+            f"but only by a jolt near frame {jolt}; before and after it the camera stands still, "
+            "so its place is kept"
+        )
+    zoomed, ratio = float(long.zoom_residual_px.max()), _total_zoom(long)
+    if zoomed < ROTATING_RESIDUAL_PX and ratio > ZOOM_RATIO:
+        return "zooming", (
+            f"a rotation with a change of focal length by {ratio:.2f} explains all of it to "
+            f"within {zoomed:.2f} px"
+        )
+    reason = f"more than {ROTATING_RESIDUAL_PX} px, so the camera's place changes"
+    if _looks_planar(evidence):
+        reason += (
+            "; the background looks like one plane (a homography explains "
+            f"{np.median(long.homography):.0%} of what an epipolar geometry does)"
+        )
+    return "moving", reason
 
 
-def _starts(tracks: BackgroundTracks, span: int) -> range:
-    last = max(tracks.num_frames - 1 - span, 0)
-    return range(0, last + 1 if tracks.num_frames > 1 else 0, STEP)
+def _jolt(evidence: MotionEvidence) -> int | None:
+    """The frame of a short jolt, outside of which the camera stands still; None otherwise."""
+    short, long = evidence.short, evidence.long
+    shaken = short.flow_px > STILL_FLOW_PX
+    # Windows start one step apart; each sees motion for its own length as well.
+    seconds = shaken.sum() * STEP_SECONDS
+    if not shaken.any() or seconds > JOLT_SECONDS or shaken.mean() > 0.25:
+        return None
+    first, last = short.starts[shaken].min(), short.ends[shaken].max()
+    calm = (long.ends < first) | (long.starts > last)
+    if not calm.any() or (long.flow_px[calm] > STATIC_FLOW_PX).any():
+        return None
+    return int(first) if (long.residual_px[calm] < STATIC_RESIDUAL_PX).all() else None
 
 
-def _widest(tracks: BackgroundTracks, start: int, span: int) -> tuple[int, Pair]:
-    """The last frame, at most `span` after `start`, that still shares enough points with it."""
-    end = min(start + span, tracks.num_frames - 1)
+def _total_zoom(windows: WindowEvidence) -> float:
+    """Largest change of focal length within one window, as a ratio above 1."""
+    return float(np.exp(np.abs(np.log(windows.zoom)).max()))
+
+
+def _looks_planar(evidence: MotionEvidence) -> bool:
+    moving = evidence.long.residual_px > ROTATING_RESIDUAL_PX
+    return bool(np.median(evidence.long.homography[moving]) > PLANAR_SHARE)
+
+
+def _windows(tracks: BackgroundTracks, times: Array, seconds: float) -> list[Window]:
+    """Windows of `seconds` every STEP_SECONDS, each with the frames' shared points."""
+    if tracks.num_frames < 2:
+        return []
+    last = max(float(times[-1]) - seconds, float(times[0]))
+    begin = np.arange(times[0], last + 1e-6, STEP_SECONDS)
+    starts = np.unique(np.searchsorted(times, begin - 1e-6))
+    starts = starts[starts < tracks.num_frames - 1]
+    out = []
+    for start in starts.tolist():
+        end = max(int(np.searchsorted(times, times[start] + seconds + 1e-6)) - 1, start + 1)
+        out.append((start, *_widest(tracks, start, end)))
+    return out
+
+
+def _widest(tracks: BackgroundTracks, start: int, end: int) -> tuple[int, Pair]:
+    """The last frame up to `end` that still shares enough points with `start`, and those."""
     while True:
         pair = tracks.common(start, end)
         if len(pair[0]) >= MIN_SHARED or end <= start + 1:
@@ -172,30 +251,35 @@ def _widest(tracks: BackgroundTracks, start: int, span: int) -> tuple[int, Pair]
         end = start + max(1, (end - start) * 2 // 3)
 
 
-def _homography_share(a: np.ndarray, b: np.ndarray) -> float:
-    _, inliers = cv2.findHomography(a, b, cv2.RANSAC, HOMOGRAPHY_PX, None, 100, 0.99)
-    return 0.0 if inliers is None else float(inliers.mean())
+def _homography_ratio(a: np.ndarray, b: np.ndarray) -> float:
+    _, plane = cv2.findHomography(a, b, cv2.RANSAC, HOMOGRAPHY_PX, None, 100, 0.99)
+    _, epipolar = cv2.findFundamentalMat(a, b, cv2.FM_RANSAC, HOMOGRAPHY_PX, 0.99, 100)
+    plane_count = 0 if plane is None else int(plane.sum())
+    epipolar_count = len(a) if epipolar is None else int(epipolar.sum())
+    return min(1.0, plane_count / max(epipolar_count, 1))
 
 
-def _total_drift(tracks: BackgroundTracks) -> float:
+def _total_drift(tracks: BackgroundTracks, times: Array) -> float:
     """Largest distance of the summed median motion from zero, px at 640; sees a slow creep."""
     unit = LONG_SIDE / max(tracks.width, tracks.height)
     position, largest, start = np.zeros(2), 0.0, 0
     while start < tracks.num_frames - 1:
-        end, (a, b) = _widest(tracks, start, LONG_SPAN)
+        end = int(np.searchsorted(times, times[start] + LONG_SECONDS + 1e-6)) - 1
+        end, (a, b) = _widest(tracks, start, max(end, start + 1))
         if len(a):
             position = position + np.median(b - a, axis=0) * unit
         largest, start = max(largest, float(np.linalg.norm(position))), end
     return largest
 
 
-def _turning_focal(tracks: BackgroundTracks, intrinsics: Intrinsics) -> FocalSearch | None:
+def _turning_focal(
+    tracks: BackgroundTracks, pairs: list[Pair], intrinsics: Intrinsics
+) -> FocalSearch | None:
     """The focal length that rotations want, from the windows with most motion, or None.
 
     None where the background hardly moves, or where no focal length makes rotations fit: the
     camera's place changes then, and the fit would read its translation into the lens.
     """
-    pairs = [_widest(tracks, start, LONG_SPAN)[1] for start in _starts(tracks, LONG_SPAN)]
     pairs = [pair for pair in pairs if len(pair[0]) >= MIN_SHARED]
     flows = [float(np.median(np.linalg.norm(b - a, axis=1))) for a, b in pairs]
     order = np.argsort(flows)[::-1][:FOCAL_WINDOWS]
@@ -209,13 +293,13 @@ def _turning_focal(tracks: BackgroundTracks, intrinsics: Intrinsics) -> FocalSea
 def evidence_numbers(evidence: MotionEvidence) -> dict[str, object]:
     """The evidence as JSON-native lists of at most 200 points, for the report."""
     out: dict[str, object] = {"drift_px": round(evidence.drift_px, 3)}
-    for windows in (evidence.short, evidence.long):
+    for name, windows in (("windows_short", evidence.short), ("windows_long", evidence.long)):
         rows = np.arange(len(windows.starts))[:: max(1, -(-len(windows.starts) // 200))]
-        out[f"windows_{windows.span}"] = {
+        out[name] = {
             "frame": windows.starts[rows].tolist(),
-            **{
-                name: [round(float(v), 3) for v in getattr(windows, name)[rows]]
-                for name in ("flow_px", "residual_px", "parallax_px", "homography")
-            },
+            **{key: [round(float(v), 3) for v in getattr(windows, key)[rows]] for key in _SHOWN},
         }
     return out
+
+
+_SHOWN = ("flow_px", "residual_px", "parallax_px", "zoom_residual_px", "zoom", "homography")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -11,6 +12,8 @@ from slam.tracks import BackgroundTracks, Keyframe
 
 MAX_SIFT = 800
 SIFT_RATIO = 0.8
+LOOP_DISTANCE, LOOP_CANDIDATES, LOOPS_PER_KEYFRAME = 8, 60, 2
+LOOP_DESCRIPTORS, LOOP_MATCHES = 150, 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +22,8 @@ class KeyframeFeatures:
 
     Args:
         track_ids: (N,) int32 of the first N points. points: (N + M, 2) px, first pixel centre
-            at (0.5, 0.5). descriptors: (M, 128) unit RootSIFT. colors: (N + M, 3) uint8 RGB.
+            at (0.5, 0.5). descriptors: (M, 128) unit RootSIFT, strongest first.
+        colors: (N + M, 3) uint8 RGB.
     """
 
     track_ids: np.ndarray
@@ -39,6 +43,8 @@ def describe(tracks: BackgroundTracks, keyframe: Keyframe) -> KeyframeFeatures:
     found, raw = sift.detectAndCompute(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), background)
     if raw is None:
         raw = np.zeros((0, 128), np.float32)
+    strongest = sorted(range(len(found)), key=lambda k: -found[k].response)
+    found, raw = [found[k] for k in strongest], raw[strongest]
     descriptors = np.sqrt(raw / np.maximum(raw.sum(axis=1, keepdims=True), 1e-9))
     sift_points = np.array([p.pt for p in found], np.float32).reshape(-1, 2) + np.float32(0.5)
     points = np.concatenate([tracks.points[keyframe.index], sift_points])
@@ -49,6 +55,27 @@ def describe(tracks: BackgroundTracks, keyframe: Keyframe) -> KeyframeFeatures:
         descriptors=descriptors,
         colors=image[y, x],
     )
+
+
+def loop_pairs(features: Sequence[KeyframeFeatures]) -> list[tuple[int, int]]:
+    """Pairs of distant keyframes that probably show the same place, each with the earlier first.
+
+    Their strongest descriptors are compared; of long clips a spread of the earlier keyframes, so
+    that the cost grows with the clip's length and not with its square.
+    """
+    pairs = []
+    for b in range(LOOP_DISTANCE, len(features)):
+        candidates = np.unique(np.linspace(0, b - LOOP_DISTANCE, LOOP_CANDIDATES).astype(int))
+        strong = features[b].descriptors[:LOOP_DESCRIPTORS]
+        scores = np.array(
+            [
+                len(_match_descriptors(features[a].descriptors[:LOOP_DESCRIPTORS], strong))
+                for a in candidates
+            ]
+        )
+        best = np.argsort(-scores, kind="stable")[:LOOPS_PER_KEYFRAME]
+        pairs += [(int(candidates[k]), b) for k in best if scores[k] >= LOOP_MATCHES]
+    return pairs
 
 
 def match(a: KeyframeFeatures, b: KeyframeFeatures) -> np.ndarray:

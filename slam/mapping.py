@@ -1,20 +1,28 @@
-"""Keyframes to poses and points with pycolmap's global mapper."""
+"""Keyframes to poses and points with pycolmap's mappers, the one checking the other."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pycolmap
 
 from recon.core.camera import Intrinsics
-from recon.core.geometry import Array, invert_transform, make_transform, transform_points
-from slam.features import KeyframeFeatures, match
+from recon.core.geometry import (
+    Array,
+    invert_transform,
+    make_transform,
+    matrix_to_rotvec,
+    nearest_rotation,
+    transform_points,
+    umeyama,
+)
+from slam.features import KeyframeFeatures, loop_pairs, match
 
-# Neighbours for the short baselines, powers of two for loops inside the clip.
+# Neighbours for the short baselines, powers of two for the longer ones.
 PAIR_OFFSETS = (1, 2, 3, 4, 6, 8, 16, 32, 64)
 MIN_MATCHES = 20
 EPIPOLAR_PX = 2.0
@@ -36,6 +44,7 @@ class KeyframeMap:
             forced 25 % off and all else adapts; None where the focal length was given.
         reprojection_px: mean over all observations. triangulation_deg: median over points of the
             widest angle between two of their rays.
+        agreement: with a second mapper; None where it was not asked for.
     """
 
     rows: np.ndarray
@@ -49,6 +58,34 @@ class KeyframeMap:
     track_points_map: Array
     reprojection_px: float
     triangulation_deg: float
+    agreement: Agreement | None = None
+
+    @property
+    def focal_relative_std(self) -> float | None:
+        """How far the focal length may be off, relative, before the reprojection error shows it.
+
+        The error's square grows with the square of log focal length; where it has grown by
+        MIN_FOCAL_CONTRAST the pictures contradict. None where the focal length was given.
+        """
+        if self.focal_contrast is None:
+            return None
+        growth = max(self.focal_contrast**2 - 1, 1e-6)
+        return float(min(np.log(1.25) * np.sqrt((MIN_FOCAL_CONTRAST**2 - 1) / growth), 1.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """How two mappers' keyframes differ after the best similarity.
+
+    Args:
+        shared: share of the first's keyframes that the second registered as well.
+        position: median distance of the camera centres, in median scene depths.
+        rotation_deg: median angle.
+    """
+
+    shared: float
+    position: float
+    rotation_deg: float
 
 
 def map_keyframes(
@@ -63,13 +100,12 @@ def map_keyframes(
     Args:
         features: of the keyframes in time order. intrinsics: for their pictures.
         focal_range: px, where the focal length is a guess and may change within it; else None.
-        seed: of the mapper.
-    Source: Pan et al. 2024, Global Structure-from-Motion Revisited (GLOMAP).
+        seed: of the mappers.
+    Source: Pan et al. 2024, Global Structure-from-Motion Revisited (GLOMAP); Schönberger and
+        Frahm 2016, Structure-from-Motion Revisited (the incremental mapper that checks it).
     """
     refine_focal = focal_range is not None
-    low, high = focal_range or (0.0, np.inf)
-    pycolmap.logging.minloglevel = pycolmap.logging.Level.FATAL.value
-    pycolmap.set_random_seed(seed)
+    quiet(seed)
     with tempfile.TemporaryDirectory(prefix="recon3d-map-") as folder:
         database, pairs = Path(folder) / "map.db", Path(folder) / "pairs.txt"
         _write_database(database, pairs, features, intrinsics, guess=refine_focal)
@@ -81,17 +117,87 @@ def map_keyframes(
             calibrate = pycolmap.ViewGraphCalibrationOptions()
             calibrate.random_seed = seed
             pycolmap.calibrate_view_graph(database, calibrate)
-        models = pycolmap.global_mapping(database, folder, folder, _options(refine_focal, seed))
-    if not models:
-        return None
-    model = max(models.values(), key=lambda m: m.num_reg_images())
-    if model.num_reg_images() < 2 or model.num_points3D() == 0:
-        return None
-    found = _focal(model)
-    contrast = _focal_contrast(model) if refine_focal else None
-    if contrast is not None and not (low <= found <= high and contrast >= MIN_FOCAL_CONTRAST):
+        model = largest(
+            pycolmap.global_mapping(database, folder, folder, global_options(refine_focal, seed))
+        )
+        if model is None:
+            return None
+        model, focal = judge_model(model, intrinsics, focal_range)
+        _set_focal(database, model)
+        options = incremental_options(refine_focal=False, seed=seed)
+        second = largest(pycolmap.incremental_mapping(database, folder, folder, options))
+    mapped = read_model(model, features, focal)
+    return replace(mapped, agreement=_agreement(mapped, second))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FocalVerdict:
+    """What the bundle wanted (px in the keyframes' pictures), and KeyframeMap's contrast."""
+
+    wanted_px: float
+    contrast: float | None
+
+
+def judge_model(
+    model: pycolmap.Reconstruction,
+    intrinsics: Intrinsics,
+    focal_range: tuple[float, float] | None,
+) -> tuple[pycolmap.Reconstruction, FocalVerdict]:
+    """The model, bundled again under the assumed focal length where it does not determine its own.
+
+    Args:
+        intrinsics, focal_range: as for `map_keyframes`.
+    """
+    wanted = _focal(model)
+    if focal_range is None:
+        return model, FocalVerdict(wanted_px=wanted, contrast=None)
+    contrast = _focal_contrast(model)
+    low, high = focal_range
+    if not (low <= wanted <= high and contrast >= MIN_FOCAL_CONTRAST):
         model = _with_focal(model, intrinsics.fx)
-    return _read(model, features, wanted_focal_px=found, focal_contrast=contrast)
+    return model, FocalVerdict(wanted_px=wanted, contrast=contrast)
+
+
+def quiet(seed: int) -> None:
+    """Silences COLMAP and seeds it; it keeps both per process."""
+    pycolmap.logging.minloglevel = pycolmap.logging.Level.FATAL.value
+    pycolmap.set_random_seed(seed)
+
+
+def largest(models: dict[int, pycolmap.Reconstruction]) -> pycolmap.Reconstruction | None:
+    """The model with most images; None if there is none with two of them and a point."""
+    model = max(models.values(), key=lambda m: m.num_reg_images(), default=None)
+    if model is None or model.num_reg_images() < 2 or model.num_points3D() == 0:
+        return None
+    return model
+
+
+def _set_focal(database: Path, model: pycolmap.Reconstruction) -> None:
+    with pycolmap.Database.open(database) as db:
+        db.update_camera(next(iter(model.cameras.values())))
+
+
+def _agreement(mapped: KeyframeMap, second: pycolmap.Reconstruction | None) -> Agreement:
+    """Of the map with another model of the same images."""
+    others = {} if second is None else {i.image_id - 1: _pose(i) for i in posed_images(second)}
+    places = [k for k, row in enumerate(mapped.rows.tolist()) if row in others]
+    shared = len(places) / len(mapped.rows)
+    if len(places) < 3:
+        return Agreement(shared=shared, position=float("inf"), rotation_deg=180.0)
+    first = mapped.Ts_map_camera[places]
+    other = np.stack([others[int(row)] for row in mapped.rows[places]])
+    scale, rotation, offset = umeyama(other[:, :3, 3], first[:, :3, 3])
+    moved = scale * other[:, :3, 3] @ rotation.T + offset
+    # Centres on a nearly straight path leave the turn about it open: rotations have their own.
+    turned = nearest_rotation(
+        np.sum(first[:, :3, :3] @ np.swapaxes(other[:, :3, :3], 1, 2), axis=0)
+    )
+    turns = np.swapaxes(first[:, :3, :3], 1, 2) @ turned @ other[:, :3, :3]
+    return Agreement(
+        shared=shared,
+        position=float(np.median(np.linalg.norm(moved - first[:, :3, 3], axis=1))),
+        rotation_deg=float(np.degrees(np.median(np.linalg.norm(matrix_to_rotvec(turns), axis=1)))),
+    )
 
 
 def _focal(model: pycolmap.Reconstruction) -> float:
@@ -126,7 +232,8 @@ def _with_focal(model: pycolmap.Reconstruction, focal: float) -> pycolmap.Recons
     return forced
 
 
-def _options(refine_focal: bool, seed: int) -> pycolmap.GlobalPipelineOptions:
+def global_options(refine_focal: bool, seed: int) -> pycolmap.GlobalPipelineOptions:
+    """Options of the global mapper."""
     options = pycolmap.GlobalPipelineOptions()
     options.random_seed = seed
     options.mapper.random_seed = seed
@@ -135,6 +242,20 @@ def _options(refine_focal: bool, seed: int) -> pycolmap.GlobalPipelineOptions:
     options.mapper.bundle_adjustment.refine_extra_params = False
     # The last of up to 200 iterations cost a third of the time and moved nothing measurable.
     options.mapper.bundle_adjustment.ceres.solver_options.max_num_iterations = 30
+    return options
+
+
+def incremental_options(*, refine_focal: bool, seed: int) -> pycolmap.IncrementalPipelineOptions:
+    """Options of the incremental mapper; video has smaller baselines than its photos."""
+    options = pycolmap.IncrementalPipelineOptions()
+    options.random_seed = options.mapper.random_seed = seed
+    options.multiple_models = options.extract_colors = False
+    options.ba_refine_focal_length = refine_focal
+    options.ba_refine_extra_params = False
+    options.mapper.init_min_tri_angle = 4.0
+    options.ba_global_frames_ratio = options.ba_global_points_ratio = 1.4
+    options.ba_global_max_refinements = 2
+    options.ba_global_max_num_iterations = options.ba_local_max_num_iterations = 20
     return options
 
 
@@ -168,12 +289,13 @@ def _write_database(
             db.write_frame(frame, use_frame_id=True)
             db.write_keypoints(row + 1, item.points.astype(np.float32))
         lines = []
-        for a in range(len(features)):
-            for b in (a + offset for offset in PAIR_OFFSETS if a + offset < len(features)):
-                matches = match(features[a], features[b])
-                if len(matches) >= MIN_MATCHES:
-                    db.write_matches(a + 1, b + 1, matches.astype(np.uint32))
-                    lines.append(f"{_name(a)} {_name(b)}\n")
+        near = [(a, a + k) for a in range(len(features)) for k in PAIR_OFFSETS]
+        near = [(a, b) for a, b in near if b < len(features)]
+        for a, b in sorted({*near, *loop_pairs(features)}):
+            matches = match(features[a], features[b])
+            if len(matches) >= MIN_MATCHES:
+                db.write_matches(a + 1, b + 1, matches.astype(np.uint32))
+                lines.append(f"{_name(a)} {_name(b)}\n")
     pairs.write_text("".join(lines))
 
 
@@ -181,15 +303,22 @@ def _name(row: int) -> str:
     return f"{row:06d}.jpg"
 
 
-def _read(
+def posed_images(model: pycolmap.Reconstruction) -> list[pycolmap.Image]:
+    """The registered images, by id."""
+    return sorted((i for i in model.images.values() if i.has_pose), key=lambda i: i.image_id)
+
+
+def read_model(
     model: pycolmap.Reconstruction,
     features: Sequence[KeyframeFeatures],
-    *,
-    wanted_focal_px: float,
-    focal_contrast: float | None,
+    focal: FocalVerdict,
 ) -> KeyframeMap:
-    """A model in our terms: first camera at the origin, median depth of its points 1."""
-    images = sorted((i for i in model.images.values() if i.has_pose), key=lambda i: i.image_id)
+    """A model in our terms: first camera at the origin, median depth of its points 1.
+
+    Args:
+        model: its image ids are the features' rows + 1. features: the points it was made from.
+    """
+    images = posed_images(model)
     rows = np.array([image.image_id - 1 for image in images])
     poses = np.stack([_pose(image) for image in images])
     numbers = {point_id: n for n, point_id in enumerate(model.points3D)}
@@ -215,8 +344,8 @@ def _read(
         rows=rows,
         Ts_map_camera=make_transform(poses[:, :3, :3], poses[:, :3, 3] / unit),
         focal_px=_focal(model),
-        wanted_focal_px=wanted_focal_px,
-        focal_contrast=focal_contrast,
+        wanted_focal_px=focal.wanted_px,
+        focal_contrast=focal.contrast,
         points_map=points / unit,
         colors=colors,
         track_ids=ids,

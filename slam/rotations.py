@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from recon.core.camera import Intrinsics
 from recon.core.geometry import Array, nearest_rotation
@@ -19,7 +20,9 @@ Pair = tuple[np.ndarray, np.ndarray]
 """Matching pixels (N, 2) in an earlier and a later picture."""
 
 
-def fit_rotation(a_px: np.ndarray, b_px: np.ndarray, intrinsics: Intrinsics) -> tuple[Array, Array]:
+def fit_rotation(
+    a_px: np.ndarray, b_px: np.ndarray, intrinsics: Intrinsics, *, zoom: float = 1.0
+) -> tuple[Array, Array]:
     """The rotation R_b_a (3, 3) between two views that share a centre, and residuals (N,) px.
 
     Iterated reweighting (Geman-McClure) whose scale shrinks with the median residual, so that
@@ -27,9 +30,11 @@ def fit_rotation(a_px: np.ndarray, b_px: np.ndarray, intrinsics: Intrinsics) -> 
 
     Args:
         a_px, b_px: (N, 2) matching pixels, N >= 3. intrinsics: of both pictures.
+        zoom: focal length of b over that of a.
     """
     ones = np.ones(len(a_px))
-    a, b = intrinsics.unproject(a_px, ones), intrinsics.unproject(b_px, ones)
+    lens_b = replace(intrinsics, fx=zoom * intrinsics.fx, fy=zoom * intrinsics.fy)
+    a, b = intrinsics.unproject(a_px, ones), lens_b.unproject(b_px, ones)
     a /= np.linalg.norm(a, axis=1, keepdims=True)
     b /= np.linalg.norm(b, axis=1, keepdims=True)
     weights = ones
@@ -37,12 +42,31 @@ def fit_rotation(a_px: np.ndarray, b_px: np.ndarray, intrinsics: Intrinsics) -> 
     for _ in range(10):
         previous = rotation
         rotation = nearest_rotation((b * weights[:, None]).T @ a)
-        residuals = np.linalg.norm(b - a @ rotation.T, axis=1) * intrinsics.fx
+        residuals = np.linalg.norm(b - a @ rotation.T, axis=1) * lens_b.fx
         scale = max(1.5 * float(np.median(residuals)), 0.1)
         weights = 1 / (1 + (residuals / scale) ** 2) ** 2
         if np.abs(rotation - previous).max() < 1e-7:
             break
     return rotation, residuals
+
+
+def fit_zoom(a_px: np.ndarray, b_px: np.ndarray, intrinsics: Intrinsics) -> tuple[float, float]:
+    """The change of focal length from a to b that rotations fit best with, and its residual, px.
+
+    Args:
+        a_px, b_px: (N, 2) matching pixels, N >= 3. intrinsics: of picture a.
+    """
+
+    def cost(log_zoom: float) -> float:
+        return float(np.median(fit_rotation(a_px, b_px, intrinsics, zoom=np.exp(log_zoom))[1]))
+
+    # Distances between points grow with the focal length, which starts the search.
+    spread = [np.median(np.abs(p - np.median(p, axis=0))) for p in (a_px, b_px)]
+    start = float(np.log(max(spread[1], 1e-3) / max(spread[0], 1e-3)))
+    found = minimize_scalar(
+        cost, bounds=(start - 0.15, start + 0.15), method="bounded", options={"xatol": 5e-4}
+    )
+    return float(np.exp(found.x)), float(found.fun)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ from recon.core.errors import InputError
 from recon.core.stage import Progress, no_progress
 from recon.core.video import Frame
 from slam.rotations import fit_rotation
+from slam.shots import CUT_SURVIVAL, FrameLook
 
 MaskFunction = Callable[[int, int, int], np.ndarray | None]
 """(frame index, height, width) -> people as (height, width) bool, or None for nobody."""
@@ -24,7 +25,7 @@ MAX_ROUND_TRIP_PX = 0.7
 BORDER_PX = 4
 KEYFRAME_PARALLAX_PX = 10.0
 KEYFRAME_KEPT = 0.6
-KEYFRAME_GAP = 15
+KEYFRAME_GAP_SECONDS, KEYFRAME_GAP_FRAMES = 0.5, 5
 JPEG_QUALITY = 97
 
 
@@ -59,7 +60,9 @@ class BackgroundTracks:
         ids: per frame (N,) int32, increasing; a point keeps its id. points: per frame (N, 2)
             float32 px, top-left pixel's centre at (0.5, 0.5).
         people: (T,) share of the picture that people cover.
-        keyframes: first and last frame and those between, about equal parallax apart.
+        looks: (T, 3), as FrameLook measures them.
+        keyframes: first and last frame of every shot and those between, about equal parallax
+            apart.
     """
 
     width: int
@@ -67,11 +70,21 @@ class BackgroundTracks:
     ids: tuple[np.ndarray, ...]
     points: tuple[np.ndarray, ...]
     people: np.ndarray
+    looks: np.ndarray
     keyframes: tuple[Keyframe, ...]
 
     @property
     def num_frames(self) -> int:
         return len(self.ids)
+
+    def part(self, start: int, end: int) -> BackgroundTracks:
+        """The frames start … end - 1 as a clip of their own, counted from 0."""
+        keyframes = [k for k in self.keyframes if start <= k.index < end]
+        return replace(
+            self, ids=self.ids[start:end], points=self.points[start:end],
+            people=self.people[start:end], looks=self.looks[start:end],
+            keyframes=tuple(replace(k, index=k.index - start) for k in keyframes),
+        )  # fmt: skip
 
     def common(self, a: int, b: int) -> tuple[np.ndarray, np.ndarray]:
         """Pixels (N, 2) of the points that frames a and b share, in a and in b."""
@@ -87,6 +100,7 @@ def track_background(
     intrinsics: Intrinsics,
     *,
     num_frames: int,
+    every_frame: bool = False,
     progress: Progress = no_progress,
 ) -> BackgroundTracks:
     """Background tracks of a clip, in one pass and with memory for points and keyframes only.
@@ -94,15 +108,17 @@ def track_background(
     Args:
         frames: in order, indices 0 … num_frames - 1. masks: people, per frame.
         intrinsics: assumed, for the frames' own size; only the choice of keyframes needs them.
+        every_frame: keep all frames as keyframes, about 60 kB each.
 
     Raises:
         InputError: the frames are not as many, or not as large, as announced.
     """
     scale = min(1.0, LONG_SIDE / max(intrinsics.width, intrinsics.height))
     width, height = round(intrinsics.width * scale), round(intrinsics.height * scale)
-    klt = _Klt(height=height, width=width)
+    klt, look = _Klt(height=height, width=width), FrameLook()
     chooser = _KeyframeChooser(intrinsics.resized(width, height))
-    ids, points, people, keyframes = [], [], [], []
+    ids, points, people, looks = [], [], [], []
+    keyframes: dict[int, Keyframe] = {}
     last: tuple[Frame, np.ndarray | None] | None = None
     for frame in frames:
         if frame.image.shape[:2] != (intrinsics.height, intrinsics.width):
@@ -111,38 +127,40 @@ def track_background(
                 f"{frame.image.shape[1]}x{frame.image.shape[0]}; convert the video to one size"
             )
         mask = masks(frame.index, height, width)
-        gray = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
-        gray = cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(frame.image, (width, height), interpolation=cv2.INTER_AREA)
+        gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
         klt.step(gray, mask)
-        is_key = chooser.is_keyframe(klt.ids, klt.points)
+        looks.append((klt.survival, *look.step(small, gray, mask)))
+        is_key = chooser.is_keyframe(frame.time, klt.ids, klt.points) or every_frame
         klt.refill(gray, mask, force=is_key)
         ids.append(klt.ids)
         points.append(klt.points + np.float32(0.5))  # OpenCV's first pixel centre is (0, 0)
         people.append(0.0 if mask is None else float(mask.mean()))
         if is_key:
-            chooser.restart(klt.ids, klt.points)
-            keyframes.append(_keep(frame, mask, width=width, height=height))
-        last = frame, mask
+            if last is not None and klt.survival < CUT_SURVIVAL:  # it may end a shot
+                keyframes[last[0].index] = _keep(*last)
+            chooser.restart(frame.time, klt.ids, klt.points)
+            keyframes[frame.index] = _keep(replace(frame, image=small), mask)
+        last = replace(frame, image=small), mask
         progress(len(ids), num_frames)
     if len(ids) != num_frames or last is None:
         raise InputError(f"expected {num_frames} frames, got {len(ids)}; check the video file")
-    if keyframes[-1].index != last[0].index:
-        keyframes.append(_keep(*last, width=width, height=height))
+    keyframes.setdefault(last[0].index, _keep(*last))
     return BackgroundTracks(
         width=width, height=height, ids=tuple(ids), points=tuple(points),
-        people=np.array(people), keyframes=tuple(keyframes),
+        people=np.array(people), looks=np.array(looks),
+        keyframes=tuple(keyframes[i] for i in sorted(keyframes)),
     )  # fmt: skip
 
 
-def _keep(frame: Frame, mask: np.ndarray | None, *, width: int, height: int) -> Keyframe:
-    small = cv2.resize(frame.image, (width, height), interpolation=cv2.INTER_AREA)
+def _keep(small: Frame, mask: np.ndarray | None) -> Keyframe:
     _, jpeg = cv2.imencode(
         ".jpg",
-        cv2.cvtColor(small, cv2.COLOR_RGB2BGR),
+        cv2.cvtColor(small.image, cv2.COLOR_RGB2BGR),
         [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
     )
     bits = None if mask is None else np.packbits(~mask)
-    return Keyframe(index=frame.index, jpeg=jpeg, background_bits=bits)
+    return Keyframe(index=small.index, jpeg=jpeg, background_bits=bits)
 
 
 class _Klt:
@@ -155,10 +173,13 @@ class _Klt:
         self.next_id = 0
         self.spacing = max(5, round(0.55 * (width * height / TARGET_POINTS) ** 0.5))
         self.gray: np.ndarray | None = None
+        self.survival = 1.0
+        """Share of the last picture's points, not counting those on people, followed into this."""
 
     def step(self, gray: np.ndarray, mask: np.ndarray | None) -> None:
         """Follows the points into the next picture and drops those that fail a check."""
         previous, self.gray = self.gray, gray
+        self.survival = 1.0
         if previous is None or len(self.ids) == 0:
             return
         criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.01)
@@ -176,10 +197,13 @@ class _Klt:
         keep = (ok_there[:, 0] > 0) & (ok_back[:, 0] > 0)
         keep &= np.linalg.norm(back[:, 0] - self.points, axis=1) < MAX_ROUND_TRIP_PX
         keep &= np.all((there >= BORDER_PX) & (there <= self.high), axis=1)
+        visible = np.ones(len(keep), bool)
         if mask is not None:
             pixel = np.clip(np.rint(there), 0, self.high + BORDER_PX).astype(int)
-            keep &= ~mask[pixel[:, 1], pixel[:, 0]]
+            visible = ~mask[pixel[:, 1], pixel[:, 0]]
+            keep &= visible
         keep[keep] = _epipolar_inliers(self.points[keep], there[keep])
+        self.survival = float(keep.sum() / max(visible.sum(), 1))
         self.ids, self.points = self.ids[keep], there[keep]
 
     def refill(self, gray: np.ndarray, mask: np.ndarray | None, *, force: bool) -> None:
@@ -222,17 +246,20 @@ class _KeyframeChooser:
     intrinsics: Intrinsics
     ids: np.ndarray | None = None
     points: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+    time: float = 0.0
     age: int = 0
 
-    def restart(self, ids: np.ndarray, points: np.ndarray) -> None:
-        self.ids, self.points, self.age = ids, points, 0
+    def restart(self, time: float, ids: np.ndarray, points: np.ndarray) -> None:
+        self.time, self.ids, self.points, self.age = time, ids, points, 0
 
-    def is_keyframe(self, ids: np.ndarray, points: np.ndarray) -> bool:
+    def is_keyframe(self, time: float, ids: np.ndarray, points: np.ndarray) -> bool:
         if self.ids is None:
             return True
         self.age += 1
+        aged = self.age >= KEYFRAME_GAP_FRAMES
+        aged &= time - self.time >= KEYFRAME_GAP_SECONDS - 1e-3
         _, old, new = np.intersect1d(self.ids, ids, assume_unique=True, return_indices=True)
-        if self.age >= KEYFRAME_GAP or len(old) < max(12, KEYFRAME_KEPT * len(self.ids)):
+        if aged or len(old) < max(12, KEYFRAME_KEPT * len(self.ids)):
             return True
         half = np.float32(0.5)
         residuals = fit_rotation(self.points[old] + half, points[new] + half, self.intrinsics)[1]

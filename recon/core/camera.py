@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from recon.core.errors import InputError
 from recon.core.geometry import Array
 
 IntrinsicsSource = Literal["user", "metadata", "prior", "estimated"]
-CameraKind = Literal["static", "rotating", "moving"]
+CameraKind = Literal["static", "rotating", "zooming", "moving"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,12 +85,14 @@ class CameraTrajectory:
     """The camera of every video frame in the slam frame (arbitrary scale and gauge).
 
     Args:
-        kind: what the camera does.
+        kind: what the camera does; of several shots, the one that does most.
         backend: the tracker that produced it.
         intrinsics: for the video's own frame size.
         Ts_slam_camera: (T, 4, 4), camera to slam.
-        tracked: (T,) bool; False where the pose was interpolated or extrapolated.
+        tracked: (T,) bool; False where the pose was interpolated or extrapolated, or lies in
+            a gauge that nothing ties to the slam frame (another shot, or only its turn known).
         points_slam: (P, 3) sparse scene points, P may be 0. point_colors: (P, 3) uint8 RGB.
+        shot_starts: (S,) int, the first frame of every shot between cuts.
     """
 
     kind: CameraKind
@@ -100,6 +102,7 @@ class CameraTrajectory:
     tracked: np.ndarray
     points_slam: Array
     point_colors: np.ndarray
+    shot_starts: np.ndarray = field(default_factory=lambda: np.zeros(1, int))
 
     def __post_init__(self) -> None:
         num_frames = len(self.Ts_slam_camera)
@@ -107,3 +110,4 @@ class CameraTrajectory:
         check_array("tracked", self.tracked, (num_frames,), bool)
         check_array("points_slam", self.points_slam, (len(self.points_slam), 3))
         check_array("point_colors", self.point_colors, (len(self.points_slam), 3), np.uint8)
+        check_array("shot_starts", self.shot_starts, (len(self.shot_starts),), np.integer)

@@ -42,6 +42,9 @@ class CameraSolution:
 
 
 class CameraBackend(Protocol):
-    """A tracker. Raises CameraError where its result is not to be trusted."""
+    """A tracker. Raises CameraError where its result is not to be trusted.
+
+    One with an attribute `every_frame = True` gets every frame as a keyframe.
+    """
 
     def solve(self, problem: CameraProblem) -> CameraSolution: ...

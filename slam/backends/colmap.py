@@ -1,143 +1,169 @@
-"""A moving camera: keyframes by pycolmap's global mapper, the frames between by resection."""
+"""A moving camera by COLMAP as it comes: SIFT on every frame, sequential pairs, one mapper."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import tempfile
+from pathlib import Path
+from typing import Literal
 
+import cv2
 import numpy as np
+import pycolmap
 
 from recon.core.camera import CameraTrajectory, Intrinsics
-from recon.core.errors import CameraError
-from recon.core.stage import Decision
 from slam.backends.base import CameraProblem, CameraSolution
-from slam.features import describe
-from slam.intrinsics import MAX_FOV_DEG, MIN_FOV_DEG
-from slam.mapping import KeyframeMap, map_keyframes
-from slam.resection import place_frames
-from slam.tracks import LONG_SIDE
-
-MIN_KEYFRAMES, MIN_TRACKED = 0.7, 0.7
-MIN_TRIANGULATION_DEG = 1.0
-MAX_REPROJECTION_PX = 1.5
-OTHER_FLAGS = (
-    "if the camera stood still or only turned, run again with --camera static or --camera rotating"
+from slam.backends.tracks import (
+    gaps,
+    judge_focal,
+    map_numbers,
+    no_model,
+    require_trust,
+    trust_decision,
+    video_focal_range,
 )
+from slam.features import KeyframeFeatures
+from slam.mapping import (
+    KeyframeMap,
+    global_options,
+    incremental_options,
+    judge_model,
+    largest,
+    quiet,
+    read_model,
+)
+from slam.resection import interpolate_poses
+from slam.tracks import BackgroundTracks
+
+MAX_SIFT = 1024
+OVERLAP = 5
 
 
 class ColmapCamera:
-    """Global structure from motion on KLT points and SIFT of the keyframes."""
+    """COLMAP with its global mapper; slow, and the yardstick for `tracks`."""
+
+    every_frame = True
+    mapper: Literal["global", "incremental"] = "global"
 
     def solve(self, problem: CameraProblem) -> CameraSolution:
         tracks, intrinsics = problem.tracks, problem.intrinsics
         small = intrinsics.resized(tracks.width, tracks.height)
-        features = [describe(tracks, keyframe) for keyframe in tracks.keyframes]
         guess = intrinsics.source == "prior"
-        mapped = map_keyframes(
-            features, small, focal_range=_focal_range(small) if guess else None, seed=problem.seed
+        focal_range = video_focal_range(small) if guess else None
+        mapped = map_frames(
+            tracks, small, mapper=self.mapper, focal_range=focal_range, seed=problem.seed
         )
-        num_keyframes = len(tracks.keyframes)
         if mapped is None:
-            raise CameraError(
-                f"expected to reconstruct the moving camera's {num_keyframes} keyframes, got no "
-                f"consistent model; {OTHER_FLAGS}"
-            )
+            raise no_model(len(tracks.keyframes))
         focal_why = ""
         if guess:
-            intrinsics, focal_why = _judge_focal(mapped, intrinsics, small=small)
-        poses, tracked = place_frames(
-            tracks, mapped, times=problem.times,
-            intrinsics=intrinsics.resized(tracks.width, tracks.height),
-        )  # fmt: skip
-        numbers = {
-            "keyframes": num_keyframes,
-            "registered_keyframes": round(len(mapped.rows) / num_keyframes, 3),
-            "tracked": round(float(tracked.mean()), 3),
-            "triangulation_deg": round(mapped.triangulation_deg, 2),
-            "reprojection_px": round(
-                mapped.reprojection_px * LONG_SIDE / max(tracks.width, tracks.height), 3
-            ),
-            "points": len(mapped.points_map),
-        }
-        _require_trust(numbers)
+            intrinsics, focal_why = judge_focal(mapped, intrinsics, small=small)
+        tracked = np.zeros(tracks.num_frames, bool)
+        tracked[mapped.rows] = True
+        numbers = map_numbers(mapped, tracks, tracked=tracked)
+        require_trust(numbers)
+        times = problem.times
         return CameraSolution(
             trajectory=CameraTrajectory(
                 kind="moving",
                 backend="colmap",
                 intrinsics=intrinsics,
-                Ts_slam_camera=poses,
+                Ts_slam_camera=interpolate_poses(times, times[tracked], mapped.Ts_map_camera),
                 tracked=tracked,
                 points_slam=mapped.points_map,
                 point_colors=mapped.colors,
             ),
             focal_why=focal_why,
-            decisions=(_trust_decision(numbers),),
-            warnings=_gaps(tracked),
+            decisions=(trust_decision(numbers),),
+            warnings=gaps(tracked),
             numbers=numbers,
         )
 
 
-def _focal_range(intrinsics: Intrinsics) -> tuple[float, float]:
-    """Focal lengths (px) that video cameras have."""
-    half = 0.5 * max(intrinsics.width, intrinsics.height)
-    wide, narrow = half / np.tan(np.radians([MAX_FOV_DEG, MIN_FOV_DEG]) / 2)
-    return float(wide), float(narrow)
+class IncrementalColmapCamera(ColmapCamera):
+    """COLMAP with its incremental mapper."""
+
+    mapper: Literal["global", "incremental"] = "incremental"
 
 
-def _judge_focal(
-    mapped: KeyframeMap, intrinsics: Intrinsics, *, small: Intrinsics
-) -> tuple[Intrinsics, str]:
-    """The video's intrinsics with the map's focal length, and what the bundle did to it."""
-    enlarge = intrinsics.fx / small.fx
-    wanted = mapped.wanted_focal_px * enlarge
-    contrast = f"25 % off raises the reprojection error {mapped.focal_contrast:.2f} times"
-    if mapped.focal_px != mapped.wanted_focal_px:
-        return intrinsics, (
-            f"kept as assumed: the bundle wanted {wanted:.0f} px, but the motion hardly determines "
-            f"it ({contrast}); --focal or --fov sets it"
-        )
-    refined = replace(intrinsics, fx=wanted, fy=wanted, source="estimated")
-    return refined, (
-        f"refined in the bundle from {intrinsics.fx:.0f} px as assumed, with {len(mapped.rows)} "
-        f"keyframes and {len(mapped.points_map)} points; {contrast}"
-    )
+def map_frames(
+    tracks: BackgroundTracks,
+    intrinsics: Intrinsics,
+    *,
+    mapper: Literal["global", "incremental"],
+    focal_range: tuple[float, float] | None,
+    seed: int,
+) -> KeyframeMap | None:
+    """The largest model of all keyframes from COLMAP's own features, or None.
+
+    Args:
+        tracks: with every frame as a keyframe. intrinsics: for their pictures.
+        focal_range: px, where the focal length is a guess and may change within it; else None.
+    """
+    guess = focal_range is not None
+    quiet(seed)
+    with tempfile.TemporaryDirectory(prefix="recon3d-colmap-") as name:
+        folder = Path(name)
+        database, images = folder / "map.db", folder / "images"
+        _write_images(tracks, images, folder / "masks")
+        _extract(database, images, folder / "masks", intrinsics, guess=guess)
+        pairing = pycolmap.SequentialPairingOptions()
+        pairing.overlap, pairing.quadratic_overlap = OVERLAP, True
+        verify = pycolmap.TwoViewGeometryOptions()
+        verify.ransac.random_seed = seed
+        pycolmap.match_sequential(
+            database, pairing_options=pairing, verification_options=verify,
+            device=pycolmap.Device.cpu,
+        )  # fmt: skip
+        if mapper == "global":
+            options = global_options(guess, seed)
+            model = largest(pycolmap.global_mapping(database, images, folder, options))
+        else:
+            options = incremental_options(refine_focal=guess, seed=seed)
+            model = largest(pycolmap.incremental_mapping(database, images, folder, options))
+        if model is None:
+            return None
+        model, focal = judge_model(model, intrinsics, focal_range)
+        return read_model(model, _features(database, tracks), focal)
 
 
-def _require_trust(numbers: dict) -> None:
-    """Raises CameraError with the first number that is too bad to go on."""
-    checks = (
-        (numbers["registered_keyframes"] >= MIN_KEYFRAMES,
-         f"at least {MIN_KEYFRAMES:.0%} of the keyframes registered",
-         f"{numbers['registered_keyframes']:.0%}"),
-        (numbers["tracked"] >= MIN_TRACKED,
-         f"at least {MIN_TRACKED:.0%} of the frames placed", f"{numbers['tracked']:.0%}"),
-        (numbers["triangulation_deg"] >= MIN_TRIANGULATION_DEG,
-         f"points seen under at least {MIN_TRIANGULATION_DEG} degrees",
-         f"{numbers['triangulation_deg']} degrees"),
-        (numbers["reprojection_px"] <= MAX_REPROJECTION_PX,
-         f"points to reproject within {MAX_REPROJECTION_PX} px",
-         f"{numbers['reprojection_px']} px"),
+def _write_images(tracks: BackgroundTracks, images: Path, masks: Path) -> None:
+    """JPEGs named by image id, and PNG masks that are black on people."""
+    images.mkdir()
+    masks.mkdir()
+    for row, keyframe in enumerate(tracks.keyframes):
+        (images / f"{row:06d}.jpg").write_bytes(keyframe.jpeg.tobytes())
+        background = keyframe.background(tracks.height, tracks.width)
+        cv2.imwrite(str(masks / f"{row:06d}.jpg.png"), 255 * background.astype(np.uint8))
+
+
+def _extract(
+    database: Path, images: Path, masks: Path, intrinsics: Intrinsics, *, guess: bool
+) -> None:
+    k = intrinsics
+    reader = pycolmap.ImageReaderOptions()
+    reader.mask_path = masks
+    reader.camera_model = "SIMPLE_PINHOLE" if guess else "PINHOLE"
+    params = (k.fx, k.cx, k.cy) if guess else (k.fx, k.fy, k.cx, k.cy)
+    reader.camera_params = ",".join(f"{value:.9g}" for value in params)
+    extraction = pycolmap.FeatureExtractionOptions()
+    extraction.sift.max_num_features, extraction.sift.first_octave = MAX_SIFT, 0
+    pycolmap.extract_features(
+        database, images, camera_mode=pycolmap.CameraMode.SINGLE, reader_options=reader,
+        extraction_options=extraction, device=pycolmap.Device.cpu,
     )  # fmt: skip
-    for fine, expected, actual in checks:
-        if not fine:
-            raise CameraError(
-                f"expected {expected} for a moving camera, got {actual}: its path cannot be "
-                f"trusted; {OTHER_FLAGS}"
-            )
 
 
-def _trust_decision(numbers: dict) -> Decision:
-    return Decision(
-        name="camera path",
-        value="trusted",
-        why=(
-            f"{numbers['registered_keyframes']:.0%} of {numbers['keyframes']} keyframes registered"
-            f", {numbers['tracked']:.0%} of all frames placed; {numbers['points']} points, seen "
-            f"under {numbers['triangulation_deg']} degrees (median), mean reprojection error "
-            f"{numbers['reprojection_px']} px of a 640 px wide picture"
-        ),
-    )
-
-
-def _gaps(tracked: np.ndarray) -> tuple[str, ...]:
-    missing = int((~tracked).sum())
-    return (f"the camera's pose was interpolated in {missing} frames",) if missing else ()
+def _features(database: Path, tracks: BackgroundTracks) -> list[KeyframeFeatures]:
+    """COLMAP's keypoints with their colours, in the order of the image ids."""
+    out = []
+    with pycolmap.Database.open(database) as db:
+        for row, keyframe in enumerate(tracks.keyframes):
+            points = np.asarray(db.read_keypoints(row + 1))[:, :2].reshape(-1, 2)
+            x, y = np.clip(points.astype(int), 0, [tracks.width - 1, tracks.height - 1]).T
+            out.append(
+                KeyframeFeatures(
+                    track_ids=np.zeros(0, np.int32), points=points,
+                    descriptors=np.zeros((0, 128)), colors=keyframe.image()[y, x],
+                )
+            )  # fmt: skip
+    return out

@@ -1,4 +1,4 @@
-"""A camera that turns about its centre: robust rotations against a chain of anchor frames."""
+"""A camera that turns or zooms in one place: robust fits against a chain of anchor frames."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from recon.core.camera import CameraTrajectory, Intrinsics
+from recon.core.camera import CameraKind, CameraTrajectory, Intrinsics
 from recon.core.errors import CameraError
 from recon.core.geometry import Array, make_transform, slerp_matrices
 from slam.backends.base import CameraProblem, CameraSolution
 from slam.evidence import MIN_SHARED, MotionEvidence
-from slam.rotations import fit_rotation
+from slam.rotations import fit_rotation, fit_zoom
 from slam.tracks import LONG_SIDE, BackgroundTracks
 
 # A new anchor while half of the old one's points live: few anchors, so little drift.
@@ -23,11 +23,14 @@ MIN_TRACKED = 0.7
 class RotatingCamera:
     """Rotations only; the camera's centre is the slam frame's origin."""
 
+    kind: CameraKind = "rotating"
+
     def solve(self, problem: CameraProblem) -> CameraSolution:
         tracks = problem.tracks
         intrinsics, focal_why = settle_focal(problem.evidence, problem.intrinsics)
         small = intrinsics.resized(tracks.width, tracks.height)
-        rotations, tracked, residuals = chain_rotations(tracks, small)
+        zooming = self.kind == "zooming"
+        rotations, tracked, residuals, zooms = chain_rotations(tracks, small, zooming=zooming)
         if tracked.mean() < MIN_TRACKED:
             raise CameraError(
                 f"expected to follow a turning camera in most frames, got {tracked.mean():.0%}: "
@@ -39,11 +42,13 @@ class RotatingCamera:
         warnings = ()
         if not tracked.all():
             warnings = (f"the camera's turn was interpolated in {(~tracked).sum()} frames",)
+        if zooming:
+            warnings = (*warnings, _zoom_warning(zooms))
         unit = LONG_SIDE / max(tracks.width, tracks.height)
         return CameraSolution(
             trajectory=CameraTrajectory(
-                kind="rotating",
-                backend="rotation",
+                kind=self.kind,
+                backend="zoom" if zooming else "rotation",
                 intrinsics=intrinsics,
                 Ts_slam_camera=make_transform(filled, np.zeros(3)),
                 tracked=tracked,
@@ -55,23 +60,41 @@ class RotatingCamera:
             numbers={
                 "tracked": round(float(tracked.mean()), 3),
                 "residual_px": round(float(np.median(residuals[tracked])) * unit, 3),
+                **({"zoom": [round(float(z), 4) for z in zooms]} if zooming else {}),
             },
         )
 
 
+class ZoomingCamera(RotatingCamera):
+    """Rotations and a change of focal length; the trajectory holds one focal length only."""
+
+    kind: CameraKind = "zooming"
+
+
+def _zoom_warning(zooms: Array) -> str:
+    return (
+        f"the lens zooms: its focal length changes {zooms.max() / zooms.min():.2f} times, between "
+        f"{zooms.min():.2f} and {zooms.max():.2f} of the first frame's; one focal length is used "
+        "for all frames, so people's distances are wrong by as much (a zoom is not read as a "
+        "camera that comes nearer)"
+    )
+
+
 def chain_rotations(
-    tracks: BackgroundTracks, intrinsics: Intrinsics
-) -> tuple[Array, np.ndarray, Array]:
-    """Rotations camera to first camera (T, 3, 3), tracked (T,), median residuals (T,) px.
+    tracks: BackgroundTracks, intrinsics: Intrinsics, *, zooming: bool = False
+) -> tuple[Array, np.ndarray, Array, Array]:
+    """Rotations camera to first camera (T, 3, 3), tracked (T,), residuals (T,) px, zooms (T,).
 
     Every frame is fitted to the latest anchor, so errors add up per anchor, not per frame.
 
     Args:
-        tracks: of the background. intrinsics: for the tracks' pictures.
+        tracks: of the background. intrinsics: of the first frame, for the tracks' pictures.
+        zooming: the focal length changes; zooms are its ratios to the first frame's.
     """
     num_frames = tracks.num_frames
     rotations = np.repeat(np.eye(3)[None], num_frames, axis=0)
     tracked, residuals = np.ones(num_frames, bool), np.zeros(num_frames)
+    zooms = np.ones(num_frames)
     anchor = 0
     for i in range(1, num_frames):
         a, b = tracks.common(anchor, i)
@@ -81,10 +104,14 @@ def chain_rotations(
         if len(a) < MIN_SHARED // 2:
             tracked[i] = False
             continue
-        R_frame_anchor, errors = fit_rotation(a, b, intrinsics)
+        focal = intrinsics.fx * zooms[anchor]
+        lens = replace(intrinsics, fx=focal, fy=focal)
+        ratio = fit_zoom(a, b, lens)[0] if zooming else 1.0
+        zooms[i] = zooms[anchor] * ratio
+        R_frame_anchor, errors = fit_rotation(a, b, lens, zoom=ratio)
         rotations[i] = rotations[anchor] @ R_frame_anchor.T
         residuals[i] = np.median(errors)
-    return rotations, tracked, residuals
+    return rotations, tracked, residuals, zooms
 
 
 def settle_focal(evidence: MotionEvidence, intrinsics: Intrinsics) -> tuple[Intrinsics, str]:

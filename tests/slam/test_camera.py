@@ -79,8 +79,8 @@ def test_a_carried_camera_is_moving_and_its_path_is_found(person: bool) -> None:
     assert np.median(errors) < 0.3
     assert len(trajectory.points_slam) > 100
     assert report.numbers["reprojection_px"] < 1
-    assert len(report.numbers["windows_30"]["flow_px"]) == len(
-        report.numbers["windows_30"]["frame"]
+    assert len(report.numbers["windows_long"]["flow_px"]) == len(
+        report.numbers["windows_long"]["frame"]
     )
 
 
@@ -93,11 +93,17 @@ def test_a_forced_class_is_obeyed_and_the_contradiction_is_said() -> None:
     assert agreed.warnings == ()
 
 
-def test_an_untrackable_moving_camera_is_an_error_that_names_the_way_on() -> None:
-    """A pan forced to be solved as moving has no baseline: no path may be invented."""
+def test_an_untrackable_path_is_never_invented() -> None:
+    """A pan forced to be solved as moving has no baseline: turning only, flagged, and said."""
     clip = RenderedClip(panning(40, degrees=15))
+    trajectory, report = solve(clip, kind="moving", focal_px=KNOWN)
+    assert (trajectory.kind, report.backend) == ("moving", "rotation")
+    assert not trajectory.tracked.any()
+    np.testing.assert_array_equal(trajectory.Ts_slam_camera[:, :3, 3], 0)
+    assert "its path is not known" in report.warnings[0]
+    assert {d.name: d.value for d in report.decisions}["camera path"] == "only its turning is used"
     with pytest.raises(CameraError, match="--camera static or --camera rotating"):
-        solve(clip, kind="moving", focal_px=KNOWN)
+        solve(clip, kind="moving", focal_px=KNOWN, backend="tracks")
 
 
 class Blank:
@@ -135,7 +141,7 @@ def test_fewer_frames_than_announced_are_refused() -> None:
 
 
 def test_an_unknown_backend_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(InputError, match="static, rotation, colmap"):
+    with pytest.raises(InputError, match="static, rotation, zoom, tracks, colmap"):
         load_backend("orbslam9")
 
 

@@ -1,0 +1,194 @@
+"""A moving camera: keyframes by pycolmap's mappers, the frames between by resection."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from recon.core.camera import CameraTrajectory, Intrinsics
+from recon.core.errors import CameraError
+from recon.core.stage import Decision
+from slam.backends.base import CameraProblem, CameraSolution
+from slam.features import describe
+from slam.intrinsics import MAX_FOV_DEG, MIN_FOV_DEG
+from slam.mapping import KeyframeMap, map_keyframes
+from slam.resection import place_frames
+from slam.tracks import LONG_SIDE, BackgroundTracks
+
+MIN_KEYFRAMES, MIN_TRACKED = 0.7, 0.7
+MIN_TRIANGULATION_DEG = 1.0
+MAX_REPROJECTION_PX = 1.5
+MIN_SURVIVAL = 0.5
+# In median scene depths; the study in benchmarks.camera shows where good and bad paths lie.
+MAX_DISAGREEMENT, MAX_DISAGREEMENT_DEG, MIN_CHECKED = 0.05, 2.0, 0.5
+OTHER_FLAGS = (
+    "if the camera stood still or only turned, run again with --camera static or --camera rotating"
+)
+
+
+class TracksCamera:
+    """Structure from motion on the keyframes' KLT points and SIFT, the rest from KLT points."""
+
+    def solve(self, problem: CameraProblem) -> CameraSolution:
+        tracks, intrinsics = problem.tracks, problem.intrinsics
+        small = intrinsics.resized(tracks.width, tracks.height)
+        features = [describe(tracks, keyframe) for keyframe in tracks.keyframes]
+        guess = intrinsics.source == "prior"
+        mapped = map_keyframes(
+            features,
+            small,
+            focal_range=video_focal_range(small) if guess else None,
+            seed=problem.seed,
+        )
+        if mapped is None:
+            raise no_model(len(tracks.keyframes))
+        focal_why = ""
+        if guess:
+            intrinsics, focal_why = judge_focal(mapped, intrinsics, small=small)
+        poses, tracked = place_frames(
+            tracks, mapped, times=problem.times,
+            intrinsics=intrinsics.resized(tracks.width, tracks.height),
+        )  # fmt: skip
+        numbers = map_numbers(mapped, tracks, tracked=tracked)
+        require_trust(numbers)
+        return CameraSolution(
+            trajectory=CameraTrajectory(
+                kind="moving",
+                backend="tracks",
+                intrinsics=intrinsics,
+                Ts_slam_camera=poses,
+                tracked=tracked,
+                points_slam=mapped.points_map,
+                point_colors=mapped.colors,
+            ),
+            focal_why=focal_why,
+            decisions=(trust_decision(numbers),),
+            warnings=gaps(tracked),
+            numbers=numbers,
+        )
+
+
+def map_numbers(
+    mapped: KeyframeMap, tracks: BackgroundTracks, *, tracked: np.ndarray
+) -> dict[str, Any]:
+    """The numbers by which a map is judged, JSON-native; px in a 640 px wide picture."""
+    num_keyframes, agreed = len(tracks.keyframes), mapped.agreement
+    numbers: dict[str, Any] = {
+        "keyframes": num_keyframes,
+        "registered_keyframes": round(len(mapped.rows) / num_keyframes, 3),
+        "tracked": round(float(tracked.mean()), 3),
+        "survival": round(float(np.median(tracks.looks[:, 0])), 3),
+        "triangulation_deg": round(mapped.triangulation_deg, 2),
+        "reprojection_px": round(
+            mapped.reprojection_px * LONG_SIDE / max(tracks.width, tracks.height), 3
+        ),
+        "points": len(mapped.points_map),
+    }
+    if agreed is not None:
+        numbers["mappers_shared"] = round(agreed.shared, 3)
+        if np.isfinite(agreed.position):
+            numbers["mappers_differ"] = round(agreed.position, 4)
+            numbers["mappers_differ_deg"] = round(agreed.rotation_deg, 3)
+    if mapped.focal_relative_std is not None:
+        numbers["focal_relative_std"] = round(mapped.focal_relative_std, 3)
+    return numbers
+
+
+def no_model(num_keyframes: int) -> CameraError:
+    """The error that nothing could be reconstructed."""
+    return CameraError(
+        f"expected to reconstruct the moving camera's {num_keyframes} keyframes, got no "
+        f"consistent model; {OTHER_FLAGS}"
+    )
+
+
+def video_focal_range(intrinsics: Intrinsics) -> tuple[float, float]:
+    """Focal lengths (px) that video cameras have."""
+    half = 0.5 * max(intrinsics.width, intrinsics.height)
+    wide, narrow = half / np.tan(np.radians([MAX_FOV_DEG, MIN_FOV_DEG]) / 2)
+    return float(wide), float(narrow)
+
+
+def judge_focal(
+    mapped: KeyframeMap, intrinsics: Intrinsics, *, small: Intrinsics
+) -> tuple[Intrinsics, str]:
+    """The video's intrinsics with the map's focal length, and what the bundle did to it."""
+    enlarge = intrinsics.fx / small.fx
+    wanted = mapped.wanted_focal_px * enlarge
+    contrast = (
+        f"25 % off raises the reprojection error {mapped.focal_contrast:.2f} times, so it is good "
+        f"to about {mapped.focal_relative_std:.0%}"
+    )
+    if mapped.focal_px != mapped.wanted_focal_px:
+        return intrinsics, (
+            f"kept as assumed: the bundle wanted {wanted:.0f} px, but the motion hardly determines "
+            f"it ({contrast}); --focal or --fov sets it"
+        )
+    refined = replace(intrinsics, fx=wanted, fy=wanted, source="estimated")
+    return refined, (
+        f"refined in the bundle from {intrinsics.fx:.0f} px as assumed, with {len(mapped.rows)} "
+        f"keyframes and {len(mapped.points_map)} points; {contrast}"
+    )
+
+
+def require_trust(numbers: dict[str, Any]) -> None:
+    """Raises CameraError with the first number that is too bad to go on."""
+    checks = (
+        (numbers["registered_keyframes"] >= MIN_KEYFRAMES,
+         f"at least {MIN_KEYFRAMES:.0%} of the keyframes registered",
+         f"{numbers['registered_keyframes']:.0%}"),
+        (numbers["tracked"] >= MIN_TRACKED,
+         f"at least {MIN_TRACKED:.0%} of the frames placed", f"{numbers['tracked']:.0%}"),
+        (numbers["triangulation_deg"] >= MIN_TRIANGULATION_DEG,
+         f"points seen under at least {MIN_TRIANGULATION_DEG} degrees",
+         f"{numbers['triangulation_deg']} degrees"),
+        (numbers["reprojection_px"] <= MAX_REPROJECTION_PX,
+         f"points to reproject within {MAX_REPROJECTION_PX} px",
+         f"{numbers['reprojection_px']} px"),
+        (numbers["survival"] >= MIN_SURVIVAL,
+         f"at least {MIN_SURVIVAL:.0%} of the points to be followed forward and back from frame "
+         "to frame", f"{numbers['survival']:.0%}"),
+        (numbers.get("mappers_shared", 1) >= MIN_CHECKED,
+         "a second mapper to register the same keyframes",
+         f"{numbers.get('mappers_shared', 1):.0%} of them"),
+        (numbers.get("mappers_differ", 0) <= MAX_DISAGREEMENT
+         and numbers.get("mappers_differ_deg", 0) <= MAX_DISAGREEMENT_DEG,
+         f"two mappers to agree within {MAX_DISAGREEMENT:.0%} of the scene's depth and "
+         f"{MAX_DISAGREEMENT_DEG} degrees",
+         f"{numbers.get('mappers_differ', 0):.1%} and "
+         f"{numbers.get('mappers_differ_deg', 0)} degrees"),
+    )  # fmt: skip
+    for fine, expected, actual in checks:
+        if not fine:
+            raise CameraError(
+                f"expected {expected} for a moving camera, got {actual}: its path cannot be "
+                f"trusted; {OTHER_FLAGS}"
+            )
+
+
+def trust_decision(numbers: dict[str, Any]) -> Decision:
+    """Why the path is believed, in words."""
+    checked = ""
+    if "mappers_differ" in numbers:
+        checked = (
+            f"; a second mapper puts the cameras within {numbers['mappers_differ']:.1%} of the "
+            f"scene's depth and {numbers['mappers_differ_deg']} degrees"
+        )
+    return Decision(
+        name="camera path",
+        value="trusted",
+        why=(
+            f"{numbers['registered_keyframes']:.0%} of {numbers['keyframes']} keyframes registered"
+            f", {numbers['tracked']:.0%} of all frames placed; {numbers['points']} points, seen "
+            f"under {numbers['triangulation_deg']} degrees (median), mean reprojection error "
+            f"{numbers['reprojection_px']} px of a 640 px wide picture{checked}"
+        ),
+    )
+
+
+def gaps(tracked: np.ndarray) -> tuple[str, ...]:
+    """The warning that frames had to be interpolated, if any were."""
+    missing = int((~tracked).sum())
+    return (f"the camera's pose was interpolated in {missing} frames",) if missing else ()
