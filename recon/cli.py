@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 EXIT_KNOWN_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
-_USER_OS_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+_USER_OS_ERRORS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS,
+    errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +151,8 @@ class Weights:
                 with TerminalWatcher().stage(name, "fetching") as progress:
                     print(add_network(name, progress))
             return
+        if self.names:
+            raise InputError(f"expected no names after 'list', got {' '.join(self.names)}")
         for status in list_networks():
             network = status.network
             print(
@@ -206,7 +211,9 @@ def main(args: list[str] | None = None) -> None:
     except OSError as error:
         if error.errno not in _USER_OS_ERRORS:
             raise
-        sys.exit(_fail(f"{error.strerror}: {error.filename}", EXIT_KNOWN_ERROR))
+        place = error.filename or "the folder that it works in"
+        message = f"expected to use {place}, got: {error.strerror}; make room or choose another"
+        sys.exit(_fail(message, EXIT_KNOWN_ERROR))
 
 
 _DESCRIPTION = "An ordinary video into 3D people and a camera in one metric world."

@@ -54,6 +54,9 @@ class VideoConfig:
             )
         if self.stride < 1:
             raise InputError(f"--stride: expected 1 or more, got {self.stride}")
+        for flag, value in (("--start", self.start), ("--end", self.end)):
+            if value is not None and not math.isfinite(value):
+                raise InputError(f"{flag}: expected a number of seconds, got {value}")
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise InputError(f"--end: expected more than --start {self.start}, got {self.end}")
         if self.max_height is not None and self.max_height < 16:

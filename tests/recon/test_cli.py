@@ -115,6 +115,9 @@ def bad_calls(folder: Path) -> dict[str, tuple[list[str | Path], str]]:
             "has not run",
         ),
         "unknown network": (["weights", "add", "gpt"], "gpt"),
+        "scene with an endless name": (["run", clip, "--scene", "x" * 300], "name too long"),
+        "start at no number": (["run", clip, "--start", "nan"], "--start"),
+        "list of one network": (["weights", "list", "face_landmark"], "face_landmark"),
         "no network": (["weights", "add"], "name of a network"),
     }
 
