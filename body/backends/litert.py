@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +20,9 @@ class LiteRtNetwork:
     def __init__(self, path: Path, *, threads: int = 0) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self._interpreter = Interpreter(str(path), num_threads=threads or os.cpu_count() or 1)
-        self._interpreter.allocate_tensors()
+        with _quiet_stderr():
+            self._interpreter = Interpreter(str(path), num_threads=threads or os.cpu_count() or 1)
+            self._interpreter.allocate_tensors()
         (entry,) = self._interpreter.get_input_details()
         self._input = int(entry["index"])
         self._outputs = {
@@ -37,3 +40,16 @@ class LiteRtNetwork:
         self._interpreter.set_tensor(self._input, image[None])
         self._interpreter.invoke()
         return {k: self._interpreter.get_tensor(i)[0] for k, i in self._outputs.items()}
+
+
+@contextlib.contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Hides what LiteRT's C++ says on loading; it has no log level, and its errors are raised."""
+    saved = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
