@@ -42,9 +42,13 @@ def row(
     """A row whose target, if any, is an upper or a lower bound."""
     value = round(float(value), 4)
     if at_most is not None:
-        return Row(name=name, value=value, unit=unit, target=f"<= {at_most}", ok=value <= at_most)
+        return Row(
+            name=name, value=value, unit=unit, target=f"<= {at_most}", ok=bool(value <= at_most)
+        )
     if at_least is not None:
-        return Row(name=name, value=value, unit=unit, target=f">= {at_least}", ok=value >= at_least)
+        return Row(
+            name=name, value=value, unit=unit, target=f">= {at_least}", ok=bool(value >= at_least)
+        )
     return Row(name=name, value=value, unit=unit)
 
 
