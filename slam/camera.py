@@ -31,6 +31,7 @@ BACKENDS: dict[str, str] = {
     "tracks": "slam.backends.tracks:TracksCamera",
     "colmap": "slam.backends.colmap:ColmapCamera",
     "colmap_incremental": "slam.backends.colmap:IncrementalColmapCamera",
+    "dense_ba": "slam.backends.dense_ba:DenseBundleCamera",
 }
 DEFAULT_BACKENDS: dict[CameraKind, tuple[str, ...]] = {
     "static": ("static",),

@@ -93,7 +93,7 @@ class Linearised:
 def cell_centers(width: int, height: int, cell: int) -> Array:
     """Pixels (N, 2), row by row, of the centres of the whole `cell` px cells of a picture."""
     x, y = np.meshgrid(np.arange(width // cell), np.arange(height // cell))
-    return (np.stack([x.ravel(), y.ravel()], axis=-1) + 0.5) * cell
+    return np.stack([x.ravel(), y.ravel()], axis=-1).astype(np.float64) * cell + 0.5 * cell
 
 
 def linearise(

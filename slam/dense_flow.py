@@ -42,13 +42,21 @@ class DenseView:
         return self.gray.shape[0] // CELL, self.gray.shape[1] // CELL
 
 
+def flow_size(width: int, height: int, side: int) -> tuple[int, int]:
+    """The picture's size, longer side at most about `side` px, rounded to whole cells."""
+    scale = min(1.0, side / max(width, height)) / CELL
+    return max(1, round(width * scale)) * CELL, max(1, round(height * scale)) * CELL
+
+
 def prepare_view(keyframe: Keyframe, *, width: int, height: int) -> DenseView:
     """A keyframe as a picture of width x height, multiples of CELL."""
     image = keyframe.image()
     background = keyframe.background(*image.shape[:2])
     size = (width, height)
     image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    background = cv2.resize(background.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    people = cv2.resize((~background).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    # The flow's patches and smoothing carry a person's motion about this far into the background.
+    background = cv2.dilate(people, np.ones((2 * CELL + 1,) * 2, np.uint8)) == 0
     gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     cells = (width // CELL, height // CELL)
     texture = _texture(gray, cells)
@@ -76,8 +84,8 @@ Flow = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 def dis_flow() -> Flow:
-    """Dense inverse search (Kroeger et al. 2016), OpenCV's fast preset, from a given start."""
-    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    """Dense inverse search (Kroeger et al. 2016), OpenCV's medium preset, from a given start."""
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     return lambda a, b, start: np.asarray(dis.calc(a, b, start.copy()))
 
 
@@ -101,7 +109,7 @@ def turning_flow(R_b_a: Array, intrinsics: Intrinsics) -> np.ndarray:
     """The flow (H, W, 2) px of a camera that only turns, held to twice the picture."""
     size = np.array([intrinsics.width, intrinsics.height])
     # Cell by cell, and enlarged: a start need not be exact.
-    grid = cell_centers(*size, CELL)
+    grid = cell_centers(intrinsics.width, intrinsics.height, CELL)
     turned = intrinsics.unproject(grid, np.ones(len(grid))) @ R_b_a.T
     moved = intrinsics.project(np.maximum(turned, [-np.inf, -np.inf, 0.05])) - grid
     moved = np.clip(moved, -size, size).reshape(size[1] // CELL, size[0] // CELL, 2)
@@ -127,4 +135,6 @@ def _at_cells(
 def _sample(flow: np.ndarray, points_px: Array) -> np.ndarray:
     """Flow (N, 2) at pixels (N, 2) whose first pixel's centre is (0.5, 0.5)."""
     at = (points_px - 0.5).astype(np.float32)[:, None]
-    return cv2.remap(flow, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
+    return cv2.remap(
+        flow, at, np.empty(0, np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )[:, 0]
