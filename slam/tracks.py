@@ -24,6 +24,7 @@ WINDOW, LEVELS = (15, 15), 3
 MAX_ROUND_TRIP_PX = 0.7
 BORDER_PX = 4
 KEYFRAME_PARALLAX_PX = 10.0
+KEYFRAME_FLOW_PX = 24.0
 KEYFRAME_KEPT = 0.6
 KEYFRAME_GAP_SECONDS, KEYFRAME_GAP_FRAMES = 0.5, 5
 JPEG_QUALITY = 97
@@ -241,7 +242,7 @@ def _epipolar_inliers(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 @dataclass
 class _KeyframeChooser:
-    """Asks for a keyframe when the view has changed by parallax, lost points, or grown old."""
+    """Asks for a keyframe when the view has moved, shows parallax, lost points, or grown old."""
 
     intrinsics: Intrinsics
     ids: np.ndarray | None = None
@@ -260,6 +261,8 @@ class _KeyframeChooser:
         aged &= time - self.time >= KEYFRAME_GAP_SECONDS - 1e-3
         _, old, new = np.intersect1d(self.ids, ids, assume_unique=True, return_indices=True)
         if aged or len(old) < max(12, KEYFRAME_KEPT * len(self.ids)):
+            return True
+        if np.median(np.linalg.norm(points[new] - self.points[old], axis=1)) > KEYFRAME_FLOW_PX:
             return True
         half = np.float32(0.5)
         residuals = fit_rotation(self.points[old] + half, points[new] + half, self.intrinsics)[1]
