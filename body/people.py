@@ -110,7 +110,7 @@ def finish_tracks(
     Dropped: seen too briefly, confirmed by too few detector passes, or with vague keypoints.
     """
     spacing = 1 / video.fps
-    clip = video.times[-1] - video.times[0] + spacing
+    clip = len(video.times) * spacing  # not the last time: a gap in the video shows nobody
     shortest = min(config.min_duration, clip / 2)
     kept = [
         h

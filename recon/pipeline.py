@@ -27,7 +27,8 @@ from recon.runner import (
 )
 from recon.video import VideoConfig, VideoReader, open_source
 
-FORMATS_WITHOUT_PEOPLE = ("tum",)
+FORMATS_OF_PEOPLE = ("npz", "bvh", "obj", "ply")
+"""Formats that hold nothing where nobody was seen."""
 
 
 def run(
@@ -66,7 +67,7 @@ def run(
     sha256 = open_source(clip).sha256()  # before the folder is made: a bad video leaves none
     with locked_scene(Path(scene) if scene else default_scene(path)) as folder:
         recognise_video(folder, clip, sha256, watcher)
-        work = Work(folder, clip, options)
+        work = Work(folder, clip, options, watcher)
         run_steps(folder, work.steps(), only=stages, force=force, watcher=watcher)
         for output in work.outputs():
             if stages is None or output.name in stages:
@@ -130,6 +131,7 @@ class Work:
     scene: Scene
     clip: VideoConfig
     options: RunOptions
+    watcher: Watcher
 
     def steps(self) -> list[Step]:
         """The stages, in order."""
@@ -222,7 +224,10 @@ class Work:
 
         formats = self.options.formats
         if not self.scene.world_motions:
-            formats = tuple(name for name in formats if name in FORMATS_WITHOUT_PEOPLE)
+            empty = [name for name in formats if name in FORMATS_OF_PEOPLE]
+            formats = [name for name in formats if name not in empty]
+            if empty:
+                self.watcher.note(f"exports: without people there is no {', '.join(empty)}")
         written = export_scene(self.scene, formats, self.scene.path / "exports")
         return [path for paths in written.values() for path in paths]
 

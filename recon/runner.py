@@ -104,7 +104,10 @@ def run_steps(
 
 
 def make_output(scene: Scene, output: Output, *, force: bool = False, watcher: Watcher) -> None:
-    """Makes an output's files unless they are up to date with the stages they show."""
+    """Makes an output's files unless they are up to date with the stages they show.
+
+    The files that it made before go first, so that none of an older result stays.
+    """
     stages = scene.manifest["stages"]
     record = {
         "inputs": {name: stages.get(name, {}).get("output") for name in output.needs},
@@ -117,6 +120,8 @@ def make_output(scene: Scene, output: Output, *, force: bool = False, watcher: W
     if why is None:
         watcher.note(f"{output.name}: up to date")
         return
+    for name in old["files"] if old else ():  # a person's file, say, who is no longer found
+        (scene.path / name).unlink(missing_ok=True)
     scene.note("outputs", done)
     with watcher.stage(output.name, why) as progress:
         paths = output.work(progress)

@@ -7,6 +7,7 @@ walk, so a stage or a reader can be held against `scene.world_motions` and `scen
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from pathlib import Path
 from typing import Literal
 
@@ -242,16 +243,17 @@ def make_scene(
             Ts_world_camera=Ts_world_camera, intrinsics=intrinsics,
         )  # fmt: skip
         people.append(person)
-    info = VideoInfo(
-        path=str(video_path or "synthetic"), width=size[0], height=size[1], times=info_times,
-        focal_px=intrinsics.fx, sha256="0" * 64,
-    )  # fmt: skip
     tracks, camera_motions, world_motions = ([person[c] for person in people] for c in range(3))
     if video_path is not None:
         write_video(video_path, info_times, Ts_world_camera, intrinsics, [
             (rig.faces, motion.frame_idx, rig.vertices(motion.poses_world))
             for motion in world_motions
         ])  # fmt: skip
+    sha256 = hashlib.sha256(video_path.read_bytes() if video_path else b"").hexdigest()
+    info = VideoInfo(
+        path=str(video_path or "synthetic"), width=size[0], height=size[1], times=info_times,
+        focal_px=intrinsics.fx, sha256=sha256,
+    )  # fmt: skip
     results: dict[StageName, dict[str, list]] = {
         "video": {"video.npz": [info]},
         "people": {"people.npz": tracks},

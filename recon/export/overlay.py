@@ -21,7 +21,7 @@ from recon.core.stage import Progress, no_progress
 from recon.core.video import Frame, FrameSource
 from recon.export.draw import dot, label, polyline
 from recon.export.mp4 import Mp4Writer
-from recon.video import VideoConfig, VideoReader
+from recon.video import VideoConfig, VideoReader, open_source
 
 MAX_HEIGHT = 720
 OPACITY = 0.65
@@ -228,7 +228,13 @@ def open_frames(scene: Scene) -> VideoReader:
     """
     info, config = scene.video, scene.manifest["stages"]["video"]["config"]
     known = {k: v for k, v in config.items() if k in VideoConfig.__dataclass_fields__}
-    return VideoReader(replace(VideoConfig(**known), path=info.path), info)
+    clip = replace(VideoConfig(**known), path=info.path)
+    if open_source(clip).sha256() != info.sha256:
+        raise InputError(
+            f"expected the video that {scene.path} was made from, got another one in {info.path}; "
+            "bring it back, or run again on this one"
+        )
+    return VideoReader(clip, info)
 
 
 def export(scene: Scene, out: Path) -> list[Path]:

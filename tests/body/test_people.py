@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +179,15 @@ def test_brief_apparition_is_no_person():
     )
     (track,) = world.track()
     assert world.follows(track).colour == RED
+
+
+def test_a_gap_in_the_video_costs_nobody_their_place():
+    """A short clip whose clock jumps: who is in every frame was not seen too briefly."""
+    world = World([Actor(RED, lambda t: (200, 200))], 0.2)
+    times = np.concatenate([world.info.times, world.info.times + 10])
+    world.info = replace(world.info, times=times)
+    (track,) = world.track()
+    assert len(track.frame_idx) == len(times)
 
 
 def test_ids_follow_area_times_duration_and_people_limits():

@@ -141,6 +141,23 @@ def test_a_lost_file_is_made_again(tmp_path: Path) -> None:
     assert run_fakes(tmp_path / "s").ran == ["body", "report"]
 
 
+def test_an_output_leaves_nothing_of_an_older_one(tmp_path: Path) -> None:
+    scene = Scene.create(tmp_path / "s")
+    (scene.path / "mine.bvh").write_text("the user's own")
+
+    def output(names: tuple[str, ...]) -> Output:
+        def work(_progress: Progress) -> list[Path]:
+            for name in names:
+                (scene.path / name).write_text("x")
+            return [scene.path / name for name in names]
+
+        return Output(name="exports", needs=(), work=work, settings={"names": list(names)})
+
+    make_output(scene, output(("person1.bvh", "person2.bvh")), watcher=Silent())
+    make_output(scene, output(("person1.bvh",)), watcher=Silent())
+    assert {p.name for p in scene.path.glob("*.bvh")} == {"mine.bvh", "person1.bvh"}
+
+
 def test_only_some_stages_run_and_stale_ones_are_named(tmp_path: Path) -> None:
     run_fakes(tmp_path / "s")
     changed = {"people": FakeConfig(setting=1), "world": FakeConfig(setting=1)}

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -173,6 +174,15 @@ def test_a_missing_video_is_one_clear_error(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         export(scene, tmp_path / "out")
     assert not (tmp_path / "out" / "overlay.mp4").exists()
+
+
+def test_another_video_in_its_place_is_refused(scene, tmp_path):
+    video = tmp_path / "v.mp4"
+    video.write_bytes(Path(scene.video.path).read_bytes() + b"one byte more")
+    other = make_scene(tmp_path / "s", times=TIMES)
+    other.save("video.npz", [replace(scene.video, path=str(video))])
+    with pytest.raises(InputError, match="got another one"):
+        export(other, tmp_path / "out")
 
 
 def test_a_scene_without_bodies_says_which_stage_is_missing(tmp_path):
