@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import solveh_banded
+from scipy.ndimage import uniform_filter1d
 
 from body.models.base import BodyModel, RestBody
 from body.pose_prior import FITTED_JOINTS, left_jacobian_inverse, pose_prior
@@ -40,6 +41,9 @@ class Noise:
     """Spectral density of the pelvis's acceleration, m/s^2 per sqrt(Hz)."""
     joint_acceleration: float = 6.0
     """The same for joint rotations, rad/s^2 per sqrt(Hz)."""
+    burst: float = 0.05
+    """Seconds for which an acceleration lasts: one above its density / sqrt(burst) loosens the
+    smoothness around it, so that a sprint is not smoothed into a stroll."""
     shape_frames: float = 2.0
     """Weight of the shape prior per frame."""
     stature: float = 0.02
@@ -165,8 +169,25 @@ class TrackSolver:
         self._acceleration = _acceleration_stencil(evidence.times)
         root, joint = noise.root_acceleration, noise.joint_acceleration
         self._rate = np.array([root] * 3 + [joint] * (_DOF - 3)) ** -2.0
+        self._smoothness = self._acceleration[1][:, None] * self._rate
 
-    def solve(self, state: BodyState, *, fit_shape: bool, max_iterations: int = 12) -> BodyState:
+    def solve(self, state: BodyState, *, fit_shape: bool) -> BodyState:
+        """The state of least cost, with smoothness first equal everywhere, then as it moves."""
+        state = self._minimise(state, fit_shape=fit_shape, max_iterations=12)
+        self._adapt_smoothness(state)
+        return self._minimise(state, fit_shape=False, max_iterations=6)
+
+    def _adapt_smoothness(self, state: BodyState) -> None:
+        """Weighs smoothness by Student's t of the local acceleration of each joint."""
+        if len(self._smoothness) == 0:
+            return
+        square = self._accelerations(state) ** 2 * self._rate * self.noise.burst
+        joints = square.reshape(len(square), -1, 3).sum(axis=-1)
+        frames = round(2 * self.noise.burst / float(np.median(np.diff(self.evidence.times))))
+        local = np.repeat(uniform_filter1d(joints, max(frames, 1), axis=0), 3, axis=1)
+        self._smoothness = self._smoothness / (1 + local)
+
+    def _minimise(self, state: BodyState, *, fit_shape: bool, max_iterations: int) -> BodyState:
         """The state after at most `max_iterations` damped Gauss-Newton steps."""
         lin = linearise_shape(self.model, state.shape)
         accepted = self._rescale_landmarks(state, lin.rest) if fit_shape else state
@@ -292,9 +313,7 @@ class TrackSolver:
         stencil, span = self._acceleration
         if len(span) == 0:
             return
-        steps = self._velocities(state)
-        acceleration = steps[1:] * stencil[:, 2:] - steps[:-1] * stencil[:, :1]
-        weight = span[:, None] * self._rate
+        acceleration, weight = self._accelerations(state), self._smoothness
         normal.cost += float(np.sum(weight * acceleration**2))
         diagonal = np.arange(_DOF)
         count = len(span)
@@ -302,11 +321,14 @@ class TrackSolver:
             normal.right[i : i + count] -= weight * acceleration * stencil[:, i : i + 1]
             normal.blocks[i : i + count, diagonal, diagonal] += weight * stencil[:, i : i + 1] ** 2
 
-    def _velocities(self, state: BodyState) -> Array:
-        """Steps (M - 1, D) of every unknown from frame to frame."""
+    def _accelerations(self, state: BodyState) -> Array:
+        """Second differences (M - 2, D) of every unknown, per square second."""
         rotations = state.rotations[:, _FITTED]
         turns = matrix_to_rotvec(rotations[1:] @ np.swapaxes(rotations[:-1], -1, -2))
-        return np.concatenate([np.diff(state.root, axis=0), turns.reshape(len(turns), -1)], axis=1)
+        moves = np.diff(state.root, axis=0)
+        steps = np.concatenate([moves, turns.reshape(len(turns), -1)], axis=1)
+        stencil, _ = self._acceleration
+        return steps[1:] * stencil[:, 2:] - steps[:-1] * stencil[:, :1]
 
     def _step(
         self, state: BodyState, normal: _Normal, damping: float, fit_shape: bool
@@ -345,7 +367,7 @@ class TrackSolver:
         stencil, span = self._acceleration
         count = len(span)
         if count:
-            weight = span[:, None] * self._rate
+            weight = self._smoothness
             view[_DOF, :count] += weight * stencil[:, 0:1] * stencil[:, 1:2]
             view[_DOF, 1 : count + 1] += weight * stencil[:, 1:2] * stencil[:, 2:3]
             view[2 * _DOF, :count] += weight * stencil[:, 0:1] * stencil[:, 2:3]
