@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from recon.core.stage import Decision, Progress, StageReport, no_progress
 
 PlaceWorld = Callable[
     [CameraTrajectory, list[PersonEvidence], Array],
-    tuple[WorldPlacement, list[Decision], list[str]],
+    tuple[WorldPlacement, StageReport],
 ]
 
 
@@ -124,7 +124,7 @@ def run(
     """
     camera, people, rigs, times = scene.camera, scene.camera_motions, scene.rigs, scene.video.times
     evidence = [person_evidence(m, rig) for m, rig in zip(people, rigs, strict=True)]
-    placement, decisions, warnings = place(camera, evidence, times)
+    placement, placed = place(camera, evidence, times)
     motions, numbers = [], {}
     for i, (motion, rig) in enumerate(zip(people, rigs, strict=True)):
         world = world_motion(motion, rig, placement, times=times, config=config)
@@ -136,11 +136,10 @@ def run(
         progress(i + 1, len(people))
     scene.save("placement.npz", [placement])
     scene.save("world.npz", motions)
-    return StageReport(
-        backend="contacts",
-        decisions=(*decisions, *_contact_decisions(numbers)),
-        warnings=tuple(warnings),
-        numbers=numbers,
+    return replace(
+        placed,
+        decisions=(*placed.decisions, *_contact_decisions(numbers)),
+        numbers={**placed.numbers, **numbers},
     )
 
 

@@ -10,6 +10,7 @@ from recon.core.contacts import frame_steps
 from recon.core.geometry import Array, hat
 from recon.core.people import PersonEvidence
 from recon.core.skeletons import CANONICAL_JOINTS
+from slam.floor_plane import FloorPlane
 from slam.metric_scale import LATERAL_STD
 
 # Standard deviations in radians, of errors that do not average out over a clip.
@@ -89,6 +90,7 @@ def solve_vertical(
     *,
     stances: Array | None = None,
     rays: Array | None = None,
+    floor: FloorPlane | None = None,
 ) -> Vertical:
     """The most probable vertical given bodies, the camera's own level and the stances' plane.
 
@@ -98,11 +100,12 @@ def solve_vertical(
     Args:
         R_slam_camera: (T, 3, 3). bodies: one per person, may be empty.
         stances: (L, 3) metres, where feet stood, slam axes. rays: (L, 3) unit viewing rays.
+        floor: the plane of the scene's own points.
     """
     bodies = [b for b in bodies if b.weights.sum() > 1e-6]
     starts = [_unit(-R_slam_camera[:, :, 1].sum(axis=0))]
     starts += [_median_direction(b.up, b.weights) for b in bodies[:_MAX_STARTS]]
-    answers = [_descend(start, R_slam_camera, bodies, stances, rays) for start in starts]
+    answers = [_descend(s, R_slam_camera, bodies, (stances, rays), floor) for s in starts]
     cost, up, hessian = min(answers, key=lambda a: a[0])
     disagreement = {"the camera's own level": _roll(up, R_slam_camera)}
     if bodies:
@@ -110,7 +113,9 @@ def solve_vertical(
         disagreement = {"bodies": float(np.median(angles))} | disagreement
     if (plane := _stance_plane(up, stances, rays)) is not None:
         disagreement["the ground they tread"] = float(np.linalg.norm(plane[0]))
-    evidence = 2 * (len(bodies) + 1 + (plane is not None))
+    if floor is not None:
+        disagreement["the floor's scene points"] = _angle(up, floor.normal)
+    evidence = 2 * (len(bodies) + 1 + (plane is not None) + (floor is not None))
     std = np.sqrt(np.trace(np.linalg.inv(hessian)) / 2 * max(1.0, cost / evidence))
     return Vertical(up=up, std=float(std), disagreement=disagreement)
 
@@ -119,8 +124,8 @@ def _descend(
     up: Array,
     R_slam_camera: Array,
     bodies: list[BodyDirections],
-    stances: Array | None,
-    rays: Array | None,
+    stances: tuple[Array | None, Array | None],
+    floor: FloorPlane | None,
 ) -> tuple[float, Array, Array]:
     """Cost, up and Hessian (2, 2) at the minimum nearest to `up`."""
     cost, hessian = 0.0, np.eye(2)
@@ -128,12 +133,11 @@ def _descend(
         basis = _tangent(up)
         terms = [_level_term(up, basis, R_slam_camera)]
         terms += [_body_term(up, basis, body) for body in bodies]
-        if (plane := _stance_plane(up, stances, rays)) is not None:
-            tilt, covariance = plane
-            information = np.linalg.inv(covariance + _SLOPE_STD**2 * np.eye(2))
-            fade = 1 / (1 + (np.linalg.norm(tilt) / _KERNEL) ** 2)
-            cost = fade * float(tilt @ information @ tilt)
-            terms.append((cost, fade**2 * information @ tilt, fade**2 * information))
+        if (plane := _stance_plane(up, *stances)) is not None:
+            terms.append(_plane_term(*plane))
+        if floor is not None:
+            tilt = floor.normal @ basis
+            terms.append(_plane_term(tilt, floor.normal_std**2 * np.eye(2)))
         cost = sum(float(term[0]) for term in terms)
         pull = np.sum([term[1] for term in terms], axis=0)
         hessian = np.sum([term[2] for term in terms], axis=0)
@@ -142,6 +146,14 @@ def _descend(
         if np.linalg.norm(step) < 1e-10:
             break
     return float(cost), up, hessian
+
+
+def _plane_term(tilt: Array, covariance: Array) -> tuple[float, Array, Array]:
+    """Cost, pull (2,) and Hessian (2, 2) of: a plane tilted by `tilt` (2,) radians is level."""
+    information = np.linalg.inv(covariance + _SLOPE_STD**2 * np.eye(2))
+    fade = float(1 / (1 + (np.linalg.norm(tilt) / _KERNEL) ** 2))
+    cost = fade * float(tilt @ information @ tilt)
+    return cost, fade**2 * information @ tilt, fade**2 * information
 
 
 def _level_term(up: Array, basis: Array, R: Array) -> tuple[float, Array, Array]:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from recon.core.camera import CameraTrajectory
 from recon.core.contacts import interval_labels
+from recon.core.depth import KeyframeDepth
 from recon.core.errors import InputError
 from recon.core.geometry import Array, hat, make_transform
 from recon.core.people import PersonEvidence, WorldPlacement
-from recon.core.stage import Decision
+from recon.core.stage import Decision, StageReport
+from slam.depth_scale import MetricDepth, contact_depth_scale, network_scale
+from slam.floor_plane import FloorPlane, find_floor, scene_cloud
 from slam.gravity import Vertical, body_directions, solve_vertical
-from slam.metric_scale import (
-    ScaleEstimate,
-    SlamFeet,
-    depth_ratio_scale,
-    fuse_scales,
-    slam_feet,
-    stance_scale,
-)
+from slam.metric_scale import ScaleEstimate, SlamFeet, slam_feet, stance_scale
+from slam.scale_fusion import BODY_SIZE_LOG_STD, FusedScale, fuse_scales
 
 ASSUMED_CAMERA_HEIGHT = 1.5
 """Metres above the floor, used only when nobody is in the video."""
@@ -40,9 +37,27 @@ class _Stances:
     counts: np.ndarray
 
 
+@dataclass(frozen=True, kw_only=True)
+class DepthEvidence:
+    """What depth says beside people; all of it optional.
+
+    Args:
+        keyframes: dense slam depth. network: metric depth of a network.
+        stature_known: the user gave the person's stature, so bodies have their true size.
+    """
+
+    keyframes: KeyframeDepth | None = None
+    network: MetricDepth | None = None
+    stature_known: bool = False
+
+
 def place_world(
-    camera: CameraTrajectory, people: list[PersonEvidence], times: Array
-) -> tuple[WorldPlacement, list[Decision], list[str]]:
+    camera: CameraTrajectory,
+    people: list[PersonEvidence],
+    times: Array,
+    *,
+    depth: DepthEvidence | None = None,
+) -> tuple[WorldPlacement, StageReport]:
     """The slam frame's similarity into the metric world, with its decisions and warnings.
 
     The world has z up against gravity and z = 0 on the lowest ground that people stand on. Its
@@ -52,11 +67,54 @@ def place_world(
 
     Args:
         camera: in slam coordinates, every frame. people: most important first, may be empty.
-        times: (T,) seconds of every frame.
+        times: (T,) seconds of every frame. depth: of the same video.
 
     Raises:
         InputError: frames of a person lie outside the video.
     """
+    _check(camera, people, times)
+    depth = depth or DepthEvidence()
+    people = [p for p in people if np.any(p.weights > 0)]
+    feet = [slam_feet(camera, p, times) for p in people]
+    R_slam_camera = camera.Ts_slam_camera[:, :3, :3]
+    bodies = [body_directions(R_slam_camera, p, times) for p in people]
+    scaling = _Scaling.of(camera, people, feet, depth)
+
+    vertical = solve_vertical(R_slam_camera, bodies)
+    scale, fused, floor = scaling.at(vertical.up)
+    stances = _stances(feet, scale.scale, vertical.up)
+    if len(stances.counts) or floor is not None:
+        vertical = solve_vertical(
+            R_slam_camera, bodies, stances=stances.positions, rays=stances.rays, floor=floor
+        )
+        scale, fused, floor = scaling.at(vertical.up)
+        stances = _stances(feet, scale.scale, vertical.up)
+
+    centres = scale.scale * camera.Ts_slam_camera[:, :3, 3]
+    level, floor_why, warning = _floor_height(feet, stances, scale.scale, vertical.up, centres)
+    placement = _placement(camera, people, scale, vertical, level)
+    body_std = 0.0 if depth.stature_known else BODY_SIZE_LOG_STD
+    report = StageReport(
+        backend="contacts",
+        decisions=(
+            _gravity_decision(vertical),
+            _scale_decision(scale, fused, body_std),
+            Decision(name="floor", value="z = 0", why=floor_why),
+        ),
+        warnings=(
+            *_scale_warnings(camera, scale),
+            *(fused.warnings() if fused else ()),
+            *warning,
+        ),
+        numbers={
+            "scales": fused.numbers() if fused else [],
+            "body_size_log_std": round(body_std, 4),
+        },
+    )
+    return placement, report
+
+
+def _check(camera: CameraTrajectory, people: list[PersonEvidence], times: Array) -> None:
     num_frames = len(camera.Ts_slam_camera)
     if len(times) != num_frames:
         raise InputError(
@@ -68,50 +126,56 @@ def place_world(
                 f"expected frame indices below {num_frames}, got {person.frame_idx[-1:]}; "
                 "run the stages 'camera' and 'body' again on the same video"
             )
-    people = [p for p in people if np.any(p.weights > 0)]
-    feet = [slam_feet(camera, p, times) for p in people]
-    R_slam_camera = camera.Ts_slam_camera[:, :3, :3]
-    bodies = [body_directions(R_slam_camera, p, times) for p in people]
 
-    vertical = solve_vertical(R_slam_camera, bodies)
-    estimates = _scale_estimates(camera, people, feet, vertical.up)
-    scale = _chosen_scale(camera, estimates)
-    stances = _stances(feet, scale.scale, vertical.up)
-    if len(stances.counts):
-        vertical = solve_vertical(
-            R_slam_camera, bodies, stances=stances.positions, rays=stances.rays
+
+@dataclass(frozen=True, kw_only=True)
+class _Scaling:
+    """All that tells the scale, but for the vertical; nothing where the camera does not move."""
+
+    camera: CameraTrajectory
+    feet: list[SlamFeet]
+    cloud: Array
+    network: ScaleEstimate | None
+
+    @classmethod
+    def of(
+        cls,
+        camera: CameraTrajectory,
+        people: list[PersonEvidence],
+        feet: list[SlamFeet],
+        depth: DepthEvidence,
+    ) -> _Scaling:
+        moving = camera.kind == "moving"
+        network = None
+        if moving and depth.network is not None:
+            network = network_scale(depth.network, camera, people, depth.keyframes)
+        # Poses that nothing ties to the slam frame's unit cannot tell its scale.
+        tied = [
+            replace(f, weights=f.weights * camera.tracked[p.frame_idx])
+            for f, p in zip(feet, people, strict=True)
+        ]
+        return cls(
+            camera=camera,
+            feet=tied if moving else [],
+            cloud=scene_cloud(camera, depth.keyframes) if moving else np.zeros((0, 3)),
+            network=network,
         )
-        estimates = _scale_estimates(camera, people, feet, vertical.up)
-        scale = _chosen_scale(camera, estimates)
-        stances = _stances(feet, scale.scale, vertical.up)
 
-    centres = scale.scale * camera.Ts_slam_camera[:, :3, 3]
-    floor, floor_why, warning = _floor_height(feet, stances, scale.scale, vertical.up, centres)
-    placement = _placement(camera, people, scale, vertical, floor)
-    decisions = [
-        _gravity_decision(vertical),
-        *_scale_decisions(scale, estimates),
-        Decision(name="floor", value="z = 0", why=floor_why),
-    ]
-    return placement, decisions, [*_scale_warnings(camera, scale), *warning]
+    def at(self, up: Array) -> tuple[ScaleEstimate, FusedScale | None, FloorPlane | None]:
+        """The scale, the estimates behind it, and the floor, if `up` is the vertical."""
+        floor = find_floor(self.cloud, up=up, centres=self.camera.Ts_slam_camera[:, :3, 3])
+        found = [self.network]
+        if self.feet:
+            found.append(stance_scale(self.feet, up))
+            found.append(contact_depth_scale(self.feet, floor) if floor is not None else None)
+        fused = fuse_scales([e for e in found if e is not None])
+        return (fused.estimate if fused else _unmeasured(self.camera)), fused, floor
 
 
-def _scale_estimates(
-    camera: CameraTrajectory, people: list[PersonEvidence], feet: list[SlamFeet], up: Array
-) -> list[ScaleEstimate]:
-    if camera.kind != "moving" or not feet:
-        return []
-    found = [stance_scale(feet, up), depth_ratio_scale(camera, people)]
-    return [e for e in found if e is not None]
-
-
-def _chosen_scale(camera: CameraTrajectory, estimates: list[ScaleEstimate]) -> ScaleEstimate:
+def _unmeasured(camera: CameraTrajectory) -> ScaleEstimate:
     if camera.kind != "moving":
         source = f"the camera is {camera.kind}: no translation to scale, metres come from bodies"
         return ScaleEstimate(source=source, scale=1.0, log_std=float("inf"))
-    fused = fuse_scales(estimates)
-    if fused is not None:
-        return fused
     depth = _scene_depth(camera)
     return ScaleEstimate(
         source=f"assumed: the median scene point is taken to be {ASSUMED_SCENE_DEPTH} m away"
@@ -237,15 +301,23 @@ def _gravity_decision(vertical: Vertical) -> Decision:
     )
 
 
-def _scale_decisions(scale: ScaleEstimate, estimates: list[ScaleEstimate]) -> list[Decision]:
-    spread = "" if np.isinf(scale.log_std) else f" ± {100 * scale.log_std:.1f} %"
+def _scale_decision(scale: ScaleEstimate, fused: FusedScale | None, body_std: float) -> Decision:
+    value = f"{scale.scale:.4g} m per slam unit"
+    if fused is None:
+        return Decision(name="scale", value=value, why=scale.source)
     parts = [
         f"{e.source}: {e.scale:.4g} ± {100 * e.log_std:.1f} %"
-        + ("" if e.source in scale.source else " (left out: it contradicts the more certain one)")
-        for e in estimates
+        + ("" if used else " (left out: it contradicts the more certain one)")
+        for e, used in zip(fused.all, fused.used, strict=True)
     ]
-    why = "; ".join(parts) or scale.source
-    return [Decision(name="scale", value=f"{scale.scale:.4g} m per slam unit{spread}", why=why)]
+    if body_std:
+        parts.append(
+            f"beside this, all lengths of bodies of unknown stature may be {100 * body_std:.1f} % "
+            "off, and the scale with them; --height removes that"
+        )
+    return Decision(
+        name="scale", value=f"{value} ± {100 * scale.log_std:.1f} %", why="; ".join(parts)
+    )
 
 
 def _scale_warnings(camera: CameraTrajectory, scale: ScaleEstimate) -> list[str]:

@@ -15,7 +15,7 @@ from recon.core.contacts import (
     interval_labels,
     trimmed,
 )
-from recon.core.geometry import Array, invert_transform, transform_points
+from recon.core.geometry import Array
 from recon.core.people import PersonEvidence
 
 LATERAL_STD = 0.015
@@ -32,6 +32,7 @@ _CLUSTER_SECONDS = 0.5  # errors of one step are one piece of evidence, however 
 _MIN_CLUSTERS = 3
 _SPEED_WINDOW = 0.08  # seconds; feet not yet steadied are noisy
 _CHI2_MEDIAN = 2.37  # of three degrees of freedom
+_MAX_FEEDBACK = 0.75
 _ROLLING_SECONDS = 0.03  # at both ends of a contact the foot comes down or leaves
 
 
@@ -107,17 +108,39 @@ def stance_scale(feet: list[SlamFeet], up: Array) -> ScaleEstimate | None:
         return None
     log_std = np.inf
     for _ in range(6):
-        samples = _stance_samples(feet, [f.contacts(scale, up) for f in feet])
-        solved = None if samples is None else samples.solve(scale)
-        if solved is None or solved[0] <= 0:
+        solved = _solve_at(feet, scale, up)
+        if solved is None:
             return None
         previous, (scale, std) = scale, solved
         log_std = std / scale
         if abs(np.log(scale / previous)) < 1e-9:
             break
+    log_std *= _selection_factor(feet, scale, up=up, width=log_std)
     if log_std > MAX_LOG_STD:
         return None
     return ScaleEstimate(source="standing feet", scale=float(scale), log_std=float(log_std))
+
+
+def _solve_at(feet: list[SlamFeet], scale: float, up: Array) -> tuple[float, float] | None:
+    """Scale and its standard deviation from the feet that stand still if `scale` is true."""
+    samples = _stance_samples(feet, [f.contacts(scale, up) for f in feet])
+    solved = None if samples is None else samples.solve(scale)
+    return None if solved is None or solved[0] <= 0 else solved
+
+
+def _selection_factor(feet: list[SlamFeet], scale: float, *, up: Array, width: float) -> float:
+    """By how much the choice of contacts widens the spread of the scale, at least 1.
+
+    The answer is a fixed point s = F(s): the contacts at s give F(s) back. An error e of F at
+    fixed contacts becomes e / (1 - F'(s)), because the contacts follow the error. F' is taken
+    from the answers at the scale a standard deviation above and below.
+    """
+    step = float(np.clip(width, 0.02, 0.2))
+    ends = [_solve_at(feet, scale * np.exp(d), up) for d in (-step, step)]
+    if ends[0] is None or ends[1] is None:
+        return 1 / (1 - _MAX_FEEDBACK)
+    feedback = np.log(ends[1][0] / ends[0][0]) / (2 * step)
+    return float(1 / (1 - np.clip(feedback, 0.0, _MAX_FEEDBACK)))
 
 
 def _grid_scale(feet: list[SlamFeet], up: Array) -> float | None:
@@ -137,7 +160,7 @@ def _grid_scale(feet: list[SlamFeet], up: Array) -> float | None:
     dy, dc = np.concatenate(steps), np.concatenate(moves)
     precision, weight = np.concatenate(precisions), np.concatenate(weights)
     size_y, size_c = np.median(np.linalg.norm(dy, axis=1)), np.mean(np.linalg.norm(dc, axis=1))
-    if len(dy) == 0 or not size_c > 1e-12 or not size_y > 0:
+    if len(dy) == 0 or not weight.sum() > 0 or not size_c > 1e-12 or not size_y > 0:
         return None
     grid = size_y / size_c * np.geomspace(1 / 50, 50, 160)
     yy, yc, cc = (
@@ -234,61 +257,3 @@ def _stance_samples(feet: list[SlamFeet], contacts: list[Array]) -> _Stances | N
     joined = dict(zip(names, (np.concatenate(p) for p in zip(*parts, strict=True)), strict=True))
     joined["clusters"] = np.unique(joined["clusters"], return_inverse=True)[1]
     return _Stances(**joined)
-
-
-def depth_ratio_scale(
-    camera: CameraTrajectory, people: list[PersonEvidence]
-) -> ScaleEstimate | None:
-    """The scale at which scene points seen beside the feet are as far away as the feet.
-
-    Coarse: a point beside a foot in the image need not be on the same ground. Its spread is
-    kept, and never believed below 20 %. None with fewer than 20 such points.
-    """
-    ratios = []
-    if len(camera.points_slam) == 0:
-        return None
-    for person in people:
-        rows = np.flatnonzero(person.weights > 0)
-        for row in rows[:: max(1, len(rows) // 40)]:
-            T_camera_slam = invert_transform(camera.Ts_slam_camera[person.frame_idx[row]])
-            points = transform_points(T_camera_slam, camera.points_slam)
-            points = points[points[:, 2] > 1e-6]
-            seen = points[:, :2] / points[:, 2:]
-            for sole in person.soles_camera[row]:
-                if sole[2] > 0.1:
-                    aside, below = ((seen - sole[:2] / sole[2]) * sole[2]).T
-                    # What is seen above a foot lies behind it, and may be a far wall.
-                    near = (np.abs(aside) < 0.3) & (below > -0.05) & (below < 0.15)
-                    ratios.append(sole[2] / points[near, 2])
-    found = np.concatenate(ratios) if ratios else np.zeros(0)
-    if len(found) < 20:
-        return None
-    logs = np.log(found)
-    spread = 1.4826 * float(np.median(np.abs(logs - np.median(logs))))
-    return ScaleEstimate(
-        source="depth of scene points beside the feet",
-        scale=float(np.exp(np.median(logs))),
-        log_std=max(0.2, spread),
-    )
-
-
-def fuse_scales(estimates: list[ScaleEstimate]) -> ScaleEstimate | None:
-    """All estimates as one: the mean of log scale by inverse variance; None without any.
-
-    Estimates more than three standard deviations from the most certain one are left out.
-    """
-    if not estimates:
-        return None
-    best = min(estimates, key=lambda e: e.log_std)
-    estimates = [
-        e
-        for e in estimates
-        if abs(np.log(e.scale / best.scale)) <= 3 * np.hypot(e.log_std, best.log_std)
-    ]
-    precision = np.array([e.log_std**-2 for e in estimates])
-    log_scale = float(precision @ np.log([e.scale for e in estimates]) / precision.sum())
-    return ScaleEstimate(
-        source=" and ".join(e.source for e in estimates),
-        scale=float(np.exp(log_scale)),
-        log_std=float(precision.sum() ** -0.5),
-    )
