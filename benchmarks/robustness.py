@@ -250,8 +250,9 @@ def _outcome(case: Case) -> Row:
 
 def _problem(case: Case, done: subprocess.CompletedProcess[str]) -> str | None:
     """What is wrong with the end of a call, or None."""
-    if "Traceback" in done.stderr:
-        return "a traceback"
+    for noise in ("Traceback", "Warning:"):
+        if noise in done.stderr:
+            return f"a {noise}"
     if done.returncode != (0 if case.refused is None else 2):
         return f"exit code {done.returncode}"
     if case.refused is None:
@@ -289,7 +290,7 @@ def _kills(folder: Path, video: Path, end: str) -> Iterator[Row]:
         yield Row(name=f"{clip}: whole run", value=1, unit="", target="ends", ok=False)
         return
     for name in (*STAGES, *outputs):
-        code = _kill(_command([*args, "--scene", killed]), name, seconds[name] / 2)
+        code = _kill([*args, "--scene", killed], name, seconds[name])
         ok = code == -signal.SIGKILL
         yield Row(name=f"{clip}: kill in {name}", value=code, unit="exit", target="-9", ok=ok)
     done = subprocess.run(_command([*args, "--scene", killed]), capture_output=True, check=False)
@@ -326,15 +327,24 @@ def _stage_seconds(command: list[str]) -> dict[str, float]:
     return seconds
 
 
-def _kill(command: list[str], stage: str, delay: float) -> int:
-    """The exit code of a command killed `delay` seconds after its stage began."""
-    with subprocess.Popen(command, **_QUIET) as run:
-        assert run.stderr is not None
-        for line in run.stderr:
-            if line.startswith(f"{stage}: running"):
-                time.sleep(delay)
-                run.kill()
-    return run.returncode
+def _kill(args: list[str | Path], stage: str, seconds: float) -> int:
+    """The exit code of a run killed in the middle of a stage that takes about `seconds`.
+
+    A stage that was done before the kill is forced, and killed earlier.
+    """
+    code = 0
+    for attempt in range(1, 5):
+        force = [] if attempt == 1 else ["--force", stage]
+        with subprocess.Popen(_command([*args, *force]), **_QUIET) as run:
+            assert run.stderr is not None
+            for line in run.stderr:
+                if line.startswith(f"{stage}: running"):
+                    time.sleep(seconds / 2**attempt)
+                    run.kill()
+        code = run.returncode
+        if code:
+            break
+    return code
 
 
 def _difference(path_a: Path, path_b: Path) -> float:
