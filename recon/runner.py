@@ -106,7 +106,8 @@ def run_steps(
 def make_output(scene: Scene, output: Output, *, force: bool = False, watcher: Watcher) -> None:
     """Makes an output's files unless they are up to date with the stages they show.
 
-    The files that it made before go first, so that none of an older result stays.
+    Of the files that it made before, those of an older result go first; those that other
+    settings made of the same result stay its files.
     """
     stages = scene.manifest["stages"]
     record = {
@@ -120,12 +121,15 @@ def make_output(scene: Scene, output: Output, *, force: bool = False, watcher: W
     if why is None:
         watcher.note(f"{output.name}: up to date")
         return
-    for name in old["files"] if old else ():  # a person's file, say, who is no longer found
-        (scene.path / name).unlink(missing_ok=True)
+    kept = [name for name in old["files"] if (scene.path / name).exists()] if old else []
+    if old and any(old.get(key) != record[key] for key in ("inputs", "code_version")):
+        for name in kept:  # a person's file, say, who is no longer found
+            (scene.path / name).unlink()
+        kept = []
     scene.note("outputs", done)
     with watcher.stage(output.name, why) as progress:
         paths = output.work(progress)
-    files = [os.path.relpath(path, scene.path) for path in paths]
+    files = list(dict.fromkeys([*(os.path.relpath(p, scene.path) for p in paths), *kept]))
     scene.note("outputs", {**done, output.name: {**record, "files": files}})
 
 

@@ -141,21 +141,34 @@ def test_a_lost_file_is_made_again(tmp_path: Path) -> None:
     assert run_fakes(tmp_path / "s").ran == ["body", "report"]
 
 
-def test_an_output_leaves_nothing_of_an_older_one(tmp_path: Path) -> None:
-    scene = Scene.create(tmp_path / "s")
+def exports(scene: Scene, *names: str) -> Output:
+    def work(_progress: Progress) -> list[Path]:
+        for name in names:
+            (scene.path / name).write_text("x")
+        return [scene.path / name for name in names]
+
+    return Output(name="exports", needs=STAGES, work=work, settings={"names": list(names)})
+
+
+def test_an_output_leaves_nothing_of_an_older_result(tmp_path: Path) -> None:
+    run_fakes(tmp_path / "s")
+    scene = Scene.open(tmp_path / "s")
     (scene.path / "mine.bvh").write_text("the user's own")
-
-    def output(names: tuple[str, ...]) -> Output:
-        def work(_progress: Progress) -> list[Path]:
-            for name in names:
-                (scene.path / name).write_text("x")
-            return [scene.path / name for name in names]
-
-        return Output(name="exports", needs=(), work=work, settings={"names": list(names)})
-
-    make_output(scene, output(("person1.bvh", "person2.bvh")), watcher=Silent())
-    make_output(scene, output(("person1.bvh",)), watcher=Silent())
+    make_output(scene, exports(scene, "person1.bvh", "person2.bvh"), watcher=Silent())
+    run_fakes(tmp_path / "s", configs={"people": FakeConfig(setting=1)})
+    scene = Scene.open(tmp_path / "s")
+    make_output(scene, exports(scene, "person1.bvh"), watcher=Silent())
     assert {p.name for p in scene.path.glob("*.bvh")} == {"mine.bvh", "person1.bvh"}
+
+
+def test_an_output_keeps_what_other_settings_made_of_the_same_result(tmp_path: Path) -> None:
+    run_fakes(tmp_path / "s")
+    scene = Scene.open(tmp_path / "s")
+    make_output(scene, exports(scene, "person1.bvh"), watcher=Silent())
+    make_output(scene, exports(scene, "camera.tum"), watcher=Silent())
+    files = scene.manifest["outputs"]["exports"]["files"]
+    assert files == ["camera.tum", "person1.bvh"]
+    assert all((scene.path / name).exists() for name in files)
 
 
 def test_only_some_stages_run_and_stale_ones_are_named(tmp_path: Path) -> None:
