@@ -65,9 +65,13 @@ class ImageFolder:
         return float(value) if value else None
 
     def sha256(self) -> str:
-        """Hash of the images' names and sizes."""
-        lines = "".join(f"{p.name} {p.stat().st_size}\n" for p in self.paths)
-        return hashlib.sha256(lines.encode()).hexdigest()
+        """Hash of the images' names and contents: an edited image may keep its size."""
+        digest = hashlib.sha256()
+        for path in self.paths:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+            digest.update(f"{path.name} {content}\n".encode())
+        return digest.hexdigest()
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -29,7 +29,7 @@ class VideoInfo:
         width, height: px, after rotation and resizing.
         times: (T,) increasing seconds, the first selected frame at its own presentation time.
         focal_px: focal length for this size from the container or EXIF, or None.
-        sha256: of the source file's bytes (of names and sizes for a folder).
+        sha256: of the source file's bytes (of names and contents for a folder).
         warnings: what the reader had to leave out, in words.
     """
 

@@ -186,6 +186,16 @@ def test_folder_of_images_in_numerical_order(tmp_path: Path) -> None:
     )
 
 
+def test_an_edited_image_of_the_same_size_is_another_clip(tmp_path: Path) -> None:
+    folder = write_images(tmp_path / "f", ["1.bmp", "2.bmp", "3.bmp"])
+    before = VideoReader.open(folder, VideoConfig(fps=10)).info.sha256
+    assert VideoReader.open(folder, VideoConfig(fps=10)).info.sha256 == before
+    data = bytearray((folder / "2.bmp").read_bytes())
+    data[-1] ^= 255
+    (folder / "2.bmp").write_bytes(data)
+    assert VideoReader.open(folder, VideoConfig(fps=10)).info.sha256 != before
+
+
 def test_folder_leaves_out_a_broken_image(tmp_path: Path) -> None:
     folder = write_images(tmp_path / "f", ["1.png", "2.png", "3.png", "4.png"])
     (folder / "2.png").write_bytes(b"")
