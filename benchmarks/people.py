@@ -14,11 +14,11 @@ import numpy as np
 from benchmarks.common import DATA, Row, main, row
 from body.detect import DETECTORS, load_backend
 from body.fit import build_evidence, fit_evidence
+from body.kinematics import posed_keypoints
 from body.landmarks import LANDMARKERS
 from body.models import load_body_model
 from body.models.base import BodyModel
 from body.people import PeopleConfig, track_people
-from body.solver import posed_keypoints
 from recon.core.camera import Intrinsics
 from recon.core.people import PersonTrack
 from recon.core.skeletons import BLAZEPOSE_KEYPOINTS

@@ -9,16 +9,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from body.initial_pose import initial_root, initial_rotations
+from body.kinematics import NUM_BODY, BodyState, posed_keypoints
 from body.models import load_body_model
 from body.models.base import BodyModel
-from body.solver import (
-    NUM_BODY,
-    BodyState,
-    Evidence,
-    Noise,
-    TrackSolver,
-    posed_keypoints,
-)
+from body.solver import Evidence, Noise, TrackSolver
 from recon.core.camera import Intrinsics
 from recon.core.geometry import (
     Array,

@@ -3,8 +3,7 @@
 Unknowns: one shape; per frame the pelvis position and the rotations of the fitted joints.
 Residuals: 2D reprojection and root-centred 3D landmarks (robust, weighted by confidence), pose
 and shape priors, and white-noise acceleration over real time steps (its integral over time, so
-that the frame rate does not matter). A joint's increment d acts as `R <- Exp(d) R` in its parent's
-axes, so a point p below joint j at x_j moves by `(G_parent d) x (p - x_j)`: the Jacobian is exact.
+that the frame rate does not matter).
 """
 
 from __future__ import annotations
@@ -15,17 +14,22 @@ import numpy as np
 from scipy.linalg import solveh_banded
 from scipy.ndimage import uniform_filter1d
 
+from body.kinematics import (
+    NUM_DOF,
+    BodyState,
+    ShapeLinearisation,
+    linearise_shape,
+    pose_jacobian,
+    posed_keypoints,
+    shape_jacobian,
+)
 from body.models.base import BodyModel, RestBody
 from body.pose_prior import FITTED_JOINTS, left_jacobian_inverse, pose_prior
 from recon.core.camera import Intrinsics
 from recon.core.geometry import Array, matrix_to_rotvec, rotvec_to_matrix
-from recon.core.rig import forward_kinematics
-from recon.core.skeletons import BLAZEPOSE_KEYPOINTS, SMPLX_BODY_JOINTS, SMPLX_BODY_PARENTS
+from recon.core.skeletons import BLAZEPOSE_KEYPOINTS
 
-NUM_BODY = len(SMPLX_BODY_JOINTS)
 _FITTED = np.array(FITTED_JOINTS)
-_PARENT_OF_FITTED = np.array([SMPLX_BODY_PARENTS[j] for j in FITTED_JOINTS])
-_DOF = 3 + 3 * len(FITTED_JOINTS)
 _HIPS = [BLAZEPOSE_KEYPOINTS.index("left_hip"), BLAZEPOSE_KEYPOINTS.index("right_hip")]
 
 
@@ -76,79 +80,6 @@ class Evidence:
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
-@dataclass(frozen=True, kw_only=True)
-class BodyState:
-    """A solution: shape (S,), root (M, 3), rotations (M, 22, 3, 3), landmark_scale."""
-
-    shape: Array
-    root: Array
-    rotations: Array
-    landmark_scale: float = 1.0
-
-    def take(self, rows: np.ndarray | slice) -> BodyState:
-        """The state of some frames."""
-        return replace(self, root=self.root[rows], rotations=self.rotations[rows])
-
-
-@dataclass(frozen=True)
-class ShapeLinearisation:
-    """The rest body at one shape and its derivatives: joints (S, 22, 3), keypoints (S, 33, 3)."""
-
-    rest: RestBody
-    joints: Array
-    keypoints: Array
-    stature: Array
-
-
-def linearise_shape(model: BodyModel, shape: Array) -> ShapeLinearisation:
-    """The rest body and its forward differences in every shape parameter."""
-    rest = model.rest_body(shape)
-    step = 0.05 * model.param_spec.std
-    moved = [model.rest_body(shape + d) for d in np.diag(step)]
-    h = step[:, None, None]
-    return ShapeLinearisation(
-        rest=rest,
-        joints=np.stack([m.joints[:NUM_BODY] - rest.joints[:NUM_BODY] for m in moved]) / h,
-        keypoints=np.stack([m.keypoints - rest.keypoints for m in moved]) / h,
-        stature=np.array([m.stature - rest.stature for m in moved]) / step,
-    )
-
-
-def posed_keypoints(state: BodyState, rest: RestBody) -> tuple[Array, Array, Array]:
-    """Keypoints (M, 33, 3), global rotations (M, 22, 3, 3) and joint positions (M, 22, 3)."""
-    turned, positions = forward_kinematics(
-        state.rotations, state.root, rest.joints[:NUM_BODY], SMPLX_BODY_PARENTS
-    )
-    owner = rest.keypoint_joints
-    offsets = rest.keypoints - rest.joints[owner]
-    points = positions[:, owner] + np.einsum("nkab,kb->nka", turned[:, owner], offsets)
-    return points, turned, positions
-
-
-def _ancestry(owner: np.ndarray) -> np.ndarray:
-    """(33, J) bool: does fitted joint j move keypoint k?"""
-    out = np.zeros((len(owner), len(_FITTED)), bool)
-    for k, joint in enumerate(owner):
-        j = int(joint)
-        while j >= 0:
-            out[k] |= j == _FITTED
-            j = SMPLX_BODY_PARENTS[j]
-    return out
-
-
-def _shape_motion(lin: ShapeLinearisation, turned: Array) -> Array:
-    """Derivative of the keypoints by the shape: (M, 33, 3, S)."""
-    num_shape = len(lin.joints)
-    moved = np.zeros((len(turned), NUM_BODY, 3, num_shape))
-    for j, p in enumerate(SMPLX_BODY_PARENTS):
-        if p >= 0:
-            offset = (lin.joints[:, j] - lin.joints[:, p]).T
-            moved[:, j] = moved[:, p] + turned[:, p] @ offset
-    owner = lin.rest.keypoint_joints
-    offsets = np.moveaxis(lin.keypoints - lin.joints[:, owner], 0, -1)
-    return moved[:, owner] + turned[:, owner] @ offsets
-
-
 @dataclass
 class _Normal:
     """Normal equations: frame blocks (M, D, D), border (M, D, S), shape block, right-hand sides."""
@@ -168,7 +99,7 @@ class TrackSolver:
         self.model, self.evidence, self.noise = model, evidence, noise
         self._acceleration = _acceleration_stencil(evidence.times)
         root, joint = noise.root_acceleration, noise.joint_acceleration
-        self._rate = np.array([root] * 3 + [joint] * (_DOF - 3)) ** -2.0
+        self._rate = np.array([root] * 3 + [joint] * (NUM_DOF - 3)) ** -2.0
         self._smoothness = self._acceleration[1][:, None] * self._rate
 
     def solve(self, state: BodyState, *, fit_shape: bool) -> BodyState:
@@ -236,8 +167,8 @@ class TrackSolver:
 
     def _data_terms(self, state: BodyState, lin: ShapeLinearisation, seen: Evidence) -> _Normal:
         points, turned, positions = posed_keypoints(state, lin.rest)
-        pose_jac = _pose_jacobian(points, turned, positions, lin.rest.keypoint_joints)
-        jac = np.concatenate([pose_jac, _shape_motion(lin, turned).astype(np.float32)], axis=-1)
+        pose_jac = pose_jacobian(points, turned, positions, lin.rest.keypoint_joints)
+        jac = np.concatenate([pose_jac, shape_jacobian(lin, turned).astype(np.float32)], axis=-1)
         rows_2d, error_2d, w_2d, cost_2d = self._reprojection(points, jac, seen)
         hips_jac = jac[:, _HIPS].mean(axis=1, keepdims=True)
         centred = points - points[:, _HIPS].mean(axis=1, keepdims=True)
@@ -254,11 +185,11 @@ class TrackSolver:
         full = np.swapaxes(weighted, 1, 2) @ jac_all
         right = -np.einsum("nrd,nr->nd", weighted, error)
         return _Normal(
-            blocks=full[:, :_DOF, :_DOF].astype(float),
-            border=full[:, :_DOF, _DOF:].astype(float),
-            corner=full[:, _DOF:, _DOF:].sum(axis=0, dtype=float),
-            right=right[:, :_DOF],
-            right_shape=right[:, _DOF:].sum(axis=0),
+            blocks=full[:, :NUM_DOF, :NUM_DOF].astype(float),
+            border=full[:, :NUM_DOF, NUM_DOF:].astype(float),
+            corner=full[:, NUM_DOF:, NUM_DOF:].sum(axis=0, dtype=float),
+            right=right[:, :NUM_DOF],
+            right_shape=right[:, NUM_DOF:].sum(axis=0),
             cost=cost_2d + cost_3d,
         )
 
@@ -315,7 +246,7 @@ class TrackSolver:
             return
         acceleration, weight = self._accelerations(state), self._smoothness
         normal.cost += float(np.sum(weight * acceleration**2))
-        diagonal = np.arange(_DOF)
+        diagonal = np.arange(NUM_DOF)
         count = len(span)
         for i in range(3):
             normal.right[i : i + count] -= weight * acceleration * stencil[:, i : i + 1]
@@ -336,7 +267,7 @@ class TrackSolver:
         """The state after solving the damped bordered system."""
         num = len(state.root)
         banded = self._banded(normal, damping)
-        border = normal.border.reshape(num * _DOF, -1)
+        border = normal.border.reshape(num * NUM_DOF, -1)
         columns = np.column_stack([normal.right.reshape(-1), border])
         if not fit_shape:
             columns = columns[:, :1]
@@ -348,7 +279,7 @@ class TrackSolver:
             spec = self.model.param_spec
             shape = np.clip(state.shape + delta, spec.low, spec.high)
             move = move - solved[:, 1:] @ (shape - state.shape)
-        step = move.reshape(num, _DOF)
+        step = move.reshape(num, NUM_DOF)
         turn = step[:, 3:].reshape(num, -1, 3)
         length = np.linalg.norm(turn, axis=-1, keepdims=True)
         turn = turn * np.minimum(1.0, 1.0 / np.maximum(length, 1e-9))  # at most a radian a step
@@ -359,38 +290,19 @@ class TrackSolver:
     def _banded(self, normal: _Normal, damping: float) -> Array:
         """Lower banded storage: the frame blocks, then the two diagonals that couple frames."""
         num = len(normal.blocks)
-        out = np.zeros((2 * _DOF + 1, num * _DOF))
-        view = out.reshape(2 * _DOF + 1, num, _DOF)
-        for column in range(_DOF):
-            view[: _DOF - column, :, column] = normal.blocks[:, column:, column].T
+        out = np.zeros((2 * NUM_DOF + 1, num * NUM_DOF))
+        view = out.reshape(2 * NUM_DOF + 1, num, NUM_DOF)
+        for column in range(NUM_DOF):
+            view[: NUM_DOF - column, :, column] = normal.blocks[:, column:, column].T
         out[0] *= 1 + damping
         stencil, span = self._acceleration
         count = len(span)
         if count:
             weight = self._smoothness
-            view[_DOF, :count] += weight * stencil[:, 0:1] * stencil[:, 1:2]
-            view[_DOF, 1 : count + 1] += weight * stencil[:, 1:2] * stencil[:, 2:3]
-            view[2 * _DOF, :count] += weight * stencil[:, 0:1] * stencil[:, 2:3]
+            view[NUM_DOF, :count] += weight * stencil[:, 0:1] * stencil[:, 1:2]
+            view[NUM_DOF, 1 : count + 1] += weight * stencil[:, 1:2] * stencil[:, 2:3]
+            view[2 * NUM_DOF, :count] += weight * stencil[:, 0:1] * stencil[:, 2:3]
         return out
-
-
-def _pose_jacobian(points: Array, turned: Array, positions: Array, owner: np.ndarray) -> np.ndarray:
-    """Derivative (M, 33, 3, D) float32 of the keypoints by the pelvis position and increments."""
-    num, count = points.shape[:2]
-    lever = (points[:, :, None] - positions[:, None, _FITTED]).astype(np.float32)
-    lever *= _ancestry(owner)[None, :, :, None]
-    axes = turned[:, _PARENT_OF_FITTED].astype(np.float32)
-    axes[:, 0] = np.eye(3)
-    ax, ay, az = (axes[:, None, :, i, :] for i in range(3))  # (M, 1, J, 3 columns)
-    lx, ly, lz = (lever[..., i, None] for i in range(3))  # (M, 33, J, 1)
-    out = np.empty((num, count, 3, _DOF), np.float32)
-    out[..., :3] = np.eye(3)
-    turn = out[..., 3:].reshape(num, count, 3, len(_FITTED), 3)
-    turn[:, :, 0] = ay * lz - az * ly
-    turn[:, :, 1] = az * lx - ax * lz
-    turn[:, :, 2] = ax * ly - ay * lx
-    out[..., 3:] = turn.reshape(num, count, 3, -1)
-    return out
 
 
 def _robust(error: Array, trust: Array) -> tuple[Array, float]:

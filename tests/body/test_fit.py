@@ -8,17 +8,11 @@ import numpy as np
 import pytest
 
 from body.fit import build_evidence, fit_evidence, fit_track
+from body.kinematics import NUM_BODY, BodyState, linearise_shape, posed_keypoints
 from body.models import load_body_model
 from body.models.base import BodyModel
 from body.pose_prior import FITTED_JOINTS, POSE_MEAN, left_jacobian_inverse, pose_prior
-from body.solver import (
-    NUM_BODY,
-    BodyState,
-    Noise,
-    TrackSolver,
-    linearise_shape,
-    posed_keypoints,
-)
+from body.solver import Noise, TrackSolver
 from recon.core.camera import Intrinsics
 from recon.core.geometry import Array, matrix_to_rotvec, rotvec_to_matrix
 from recon.core.people import PersonTrack, RoiMasks
