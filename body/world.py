@@ -36,10 +36,12 @@ class WorldConfig(PathConfig):
     Args:
         foot_lock: bend the legs so that feet in contact stay in place.
         blend_seconds: fading of the foot lock.
+        depth_model: folder or name of a metric depth network that `place` may ask, or None.
     """
 
     foot_lock: bool = True
     blend_seconds: float = 0.1
+    depth_model: str | None = None
 
 
 def person_evidence(motion: CameraMotion, rig: Rig) -> PersonEvidence:

@@ -68,6 +68,8 @@ class RunOptions(CameraOptions):
     """Folder with the licensed files of smpl or smplx."""
     height: Annotated[float | None, arg(metavar="METRES")] = None
     """Stature in metres of the person, if you know it."""
+    depth_model: Annotated[str | None, arg(metavar="NAME_OR_DIR")] = None
+    """Metric depth network that helps with the scale (extra `depth`): a folder or hub name."""
     overlay: bool = True
     """Write the overlay video and the report."""
     formats: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = ("npz", "bvh", "glb", "tum")

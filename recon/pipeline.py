@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,10 @@ def check_backends(options: RunOptions) -> None:
     check_formats(options.formats)
     load_backend(DETECTORS, options.detector, "--detector")
     load_backend(LANDMARKERS, options.keypoints, "--keypoints")
+    if options.depth_model is not None:
+        from slam.depth_networks import check_depth_model
+
+        check_depth_model(options.depth_model)
     if options.body_model != RunOptions.body_model:  # the embedded one lacks nothing
         from body.models import load_body_model
 
@@ -151,7 +156,7 @@ class Work:
             body_model_path=options.body_model_path and str(options.body_model_path),
             stature=options.height,
         )
-        world = WorldConfig()
+        world = WorldConfig(depth_model=options.depth_model)
         return [
             Step(name="video", config=self.clip, work=self._video),
             Step(name="people", config=people, work=lambda p: self._people(people, p)),
@@ -201,9 +206,12 @@ class Work:
 
     def _world(self, config: Any, progress: Progress) -> StageReport:
         from body import world
+        from slam.depth_networks import depth_evidence
         from slam.ground import place_world
 
-        return world.run(self.scene, config, place=place_world, progress=progress)
+        depth = depth_evidence(self.scene, self._frames(), config.depth_model)
+        place = partial(place_world, depth=depth)
+        return world.run(self.scene, config, place=place, progress=progress)
 
     def _overlay(self, progress: Progress) -> list[Path]:
         from recon.export.overlay import write_overlay

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,8 +14,11 @@ import numpy as np
 from recon.core.depth import KeyframeDepth
 from recon.core.errors import InputError, MissingDependencyError
 from recon.core.geometry import Array
-from recon.core.video import Frame
-from slam.depth_scale import MetricDepth
+from recon.core.scene import Scene
+from recon.core.storage import load_items
+from recon.core.video import Frame, FrameSource
+from slam.depth_scale import DepthEvidence, MetricDepth
+from slam.masks import people_masks
 from slam.tracks import MaskFunction
 
 NUM_FRAMES = 12
@@ -23,6 +28,27 @@ _LONG_SIDE = 160  # cells of the kept depth map; ratios need no more
 _METRIC = ("zoedepth", "depth_anything")
 _TOP = 0.95  # of the greatest depth a network can say: sky and what is too far for it
 _EXAMPLES = "Intel/zoedepth-nyu-kitti or depth-anything/Depth-Anything-V2-Metric-Outdoor-Small-hf"
+_EXPECTED = (
+    "--depth-model: expected a folder with config.json, preprocessor_config.json and weights, "
+    f"or a name that can be fetched such as {_EXAMPLES}"
+)
+
+
+def check_depth_model(model: str) -> None:
+    """Refuses at once what a stage would miss only after minutes of work.
+
+    Raises:
+        MissingDependencyError: transformers is not installed. InputError: a folder is not there.
+    """
+    try:
+        installed = find_spec("transformers") is not None
+    except ValueError:  # blocked in sys.modules
+        installed = False
+    if not installed:
+        raise MissingDependencyError("transformers", "depth")
+    is_path = model.startswith((".", "~", "/")) or model.count("/") > 1
+    if is_path and not Path(model).expanduser().is_dir():
+        raise InputError(f"{_EXPECTED}; got {model!r}, which is no folder here")
 
 
 class DepthNetwork(Protocol):
@@ -43,6 +69,7 @@ class TransformersDepth:
     """
 
     def __init__(self, model: str, *, device: str = "cpu") -> None:
+        check_depth_model(model)
         try:
             from transformers import (
                 AutoConfig,
@@ -51,6 +78,8 @@ class TransformersDepth:
             )
         except ImportError as error:
             raise MissingDependencyError("transformers", "depth") from error
+        # Five retries of a machine that is not online are not worth five lines.
+        logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
         folder = Path(model).expanduser()
         source = str(folder) if folder.is_dir() else model
         try:
@@ -59,11 +88,7 @@ class TransformersDepth:
             processor = AutoImageProcessor.from_pretrained(source)
             network = AutoModelForDepthEstimation.from_pretrained(source)
         except (OSError, ValueError) as error:
-            raise InputError(
-                f"--depth-model: expected a folder with config.json, preprocessor_config.json and "
-                f"weights, or a name that can be fetched such as {_EXAMPLES}; got {model!r}: "
-                f"{str(error).splitlines()[0]}"
-            ) from error
+            raise InputError(f"{_EXPECTED}; got {model!r}: {str(error).splitlines()[0]}") from error
         self.name = folder.name if folder.is_dir() else model
         self.device = device
         self._processor: Any = processor
@@ -148,3 +173,29 @@ def metric_depth(
         source=network.name,
         stature_known=stature_known,
     )
+
+
+def depth_evidence(scene: Scene, frames: FrameSource, model: str | None) -> DepthEvidence:
+    """Everything that depth tells about a scene whose bodies are fitted.
+
+    Args:
+        model: folder or name of a metric depth network, or None to ask none.
+
+    Raises:
+        MissingDependencyError, InputError: the network cannot be used.
+    """
+    path = scene.path / "depth.npz"
+    kept = load_items(path, KeyframeDepth) if path.exists() else []
+    keyframes = kept[0] if kept else None
+    body = scene.manifest["stages"].get("body", {}).get("config", {})
+    stature_known = body.get("stature") is not None
+    network = None
+    if model is not None and scene.camera.kind == "moving":  # others have no scale to find
+        network = metric_depth(
+            TransformersDepth(model),
+            frames,
+            frames_to_look_at(len(scene.video.times), keyframes),
+            masks=people_masks(scene.tracks, scene.video),
+            stature_known=stature_known,
+        )
+    return DepthEvidence(keyframes=keyframes, network=network, stature_known=stature_known)

@@ -112,6 +112,20 @@ class MetricDepth:
         check_array("valid", self.valid, self.depth.shape, np.bool_)
 
 
+@dataclass(frozen=True, kw_only=True)
+class DepthEvidence:
+    """What depth says beside people; all of it optional.
+
+    Args:
+        keyframes: dense slam depth. network: metric depth of a network.
+        stature_known: the user gave the person's stature, so bodies have their true size.
+    """
+
+    keyframes: KeyframeDepth | None = None
+    network: MetricDepth | None = None
+    stature_known: bool = False
+
+
 def network_scale(
     metric: MetricDepth,
     camera: CameraTrajectory,

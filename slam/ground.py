@@ -8,12 +8,11 @@ import numpy as np
 
 from recon.core.camera import CameraTrajectory
 from recon.core.contacts import interval_labels
-from recon.core.depth import KeyframeDepth
 from recon.core.errors import InputError
 from recon.core.geometry import Array, hat, make_transform
 from recon.core.people import PersonEvidence, WorldPlacement
 from recon.core.stage import Decision, StageReport
-from slam.depth_scale import MetricDepth, contact_depth_scale, network_scale
+from slam.depth_scale import DepthEvidence, contact_depth_scale, network_scale
 from slam.floor_plane import FloorPlane, find_floor, scene_cloud
 from slam.gravity import Vertical, body_directions, solve_vertical
 from slam.metric_scale import ScaleEstimate, SlamFeet, slam_feet, stance_scale
@@ -35,20 +34,6 @@ class _Stances:
     positions: Array
     rays: Array
     counts: np.ndarray
-
-
-@dataclass(frozen=True, kw_only=True)
-class DepthEvidence:
-    """What depth says beside people; all of it optional.
-
-    Args:
-        keyframes: dense slam depth. network: metric depth of a network.
-        stature_known: the user gave the person's stature, so bodies have their true size.
-    """
-
-    keyframes: KeyframeDepth | None = None
-    network: MetricDepth | None = None
-    stature_known: bool = False
 
 
 def place_world(

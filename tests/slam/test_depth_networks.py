@@ -17,8 +17,8 @@ from recon.core.errors import InputError, MissingDependencyError
 from recon.core.geometry import Array
 from recon.core.video import Frame
 from slam.depth_networks import TransformersDepth, frames_to_look_at, metric_depth
-from slam.depth_scale import MetricDepth, network_scale
-from slam.ground import DepthEvidence, place_world
+from slam.depth_scale import DepthEvidence, MetricDepth, network_scale
+from slam.ground import place_world
 from tests.walking_world import WalkingWorld, walking_world
 
 W, H = 320, 180
