@@ -39,7 +39,7 @@ class Noise:
 
     keypoint: float = 0.012
     """2D keypoint noise as a fraction of the person's height in the image."""
-    landmark: float = 0.1
+    landmark: float = 0.15
     """3D landmark noise, metres."""
     root_acceleration: float = 1.5
     """Spectral density of the pelvis's acceleration, m/s^2 per sqrt(Hz)."""
