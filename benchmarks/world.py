@@ -1,9 +1,10 @@
 """The world stage on known walks: metric scale, its honesty, and sliding feet.
 
-Keypoint level: a synthetic body walks before a moving camera; its fitted poses get the noise that
-real fits have. Noise 1 is that of the real fit on pose2sim, measured by the last rows: foot
-errors change within 0.3 s by 6-12 cm along the ray (synthetic: 9.5) and 1-5 cm across (2.7).
-Seeds from 1000: thresholds were tuned on seeds below 100.
+Keypoint level: a synthetic body walks before a moving camera; its fitted poses get noise. "Real"
+noise is that of the real fit on pose2sim, measured by the last rows: within 0.3 s foot errors
+change by 9-11 cm along the ray (synthetic: 12) and 3.4 cm across (3.4), the markers' own 2-4 cm
+included. Slow errors of the body's size and distance are not in it: the stage reports them apart.
+Seeds from 2000: thresholds were tuned on seeds below 100, and those from 1000 have been looked at.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from slam.ground import place_world
 from slam.metric_scale import slam_feet
 from tests.walking_world import View, WalkingWorld, walking_world
 
-FIRST_SEED = 1000
+FIRST_SEED = 2000
 VIEWS: dict[View, float] = {"side": 5.0, "orbit": 5.0, "behind": 10.0}
 """Views with the target for the median error in percent."""
-NOISES = {"half": 0.5, "real": 1.0, "double": 2.0}
+NOISES = {"half": 0.6, "real": 1.25, "double": 2.5}
 RATES = (12.0, 30.0, 60.0)
 JOG = {"speed": 2.4, "cadence": 2.7}
 WINDOW = 0.3  # seconds, about one stance
@@ -120,7 +121,7 @@ def _depth_rows(seeds: range) -> Iterator[Row]:
     """The floor's depth at the feet, with a wall behind; and with the wall alone."""
     with_floor, alone = [], 0
     for seed in seeds:
-        world = _world("side", seed, 1.0)
+        world = _world("side", seed, NOISES["real"])
         rng = np.random.default_rng(seed)
         ground = rng.uniform([-4, -3, 0], [14, 3, 0], (600, 3))
         wall = rng.uniform([-4, 3, 0], [14, 3, 4], (900, 3))
@@ -159,7 +160,7 @@ def _slide_rows(seeds: range) -> Iterator[Row]:
     for view in VIEWS:
         before, after = [], []
         for seed in seeds:
-            world = _world(view, seed, 1.0)
+            world = _world(view, seed, NOISES["real"])
             evidence = [person_evidence(world.motion, world.rig)]
             placement: WorldPlacement = place_world(world.camera, evidence, world.times)[0]
             motion = world_motion(world.motion, world.rig, placement, times=world.times)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from recon.core.camera import CameraTrajectory
 from recon.core.contacts import (
@@ -32,6 +34,7 @@ _CLUSTER_SECONDS = 0.5  # errors of one step are one piece of evidence, however 
 _MIN_CLUSTERS = 3
 _SPEED_WINDOW = 0.08  # seconds; feet not yet steadied are noisy
 _CHI2_MEDIAN = 2.37  # of three degrees of freedom
+_TWO_SIGMA = 0.977
 _MAX_FEEDBACK = 0.75
 _ROLLING_SECONDS = 0.03  # at both ends of a contact the foot comes down or leaves
 
@@ -212,9 +215,11 @@ class _Stances:
         bent = float(weights @ (self._dot(c, c) - 4 * pull**2 / (kernel2 + r2)))
         if not bent > 0.1 * curvature:
             return None
-        scores = np.bincount(self.clusters, weights * pull, minlength=clusters)
-        robust = np.sqrt(np.sum(scores**2) * clusters / (clusters - 1)) / bent
-        return scale, float(max(robust, bent**-0.5))
+        scores, share = (
+            np.bincount(self.clusters, weights * x, minlength=clusters).astype(float)
+            for x in (pull, self._dot(c, c))
+        )
+        return scale, float(max(_jackknife(scores, share / curvature) / bent, bent**-0.5))
 
     def _dot(self, a: Array, b: Array) -> Array:
         """Products (M,) of vectors (M, 3) in units of their errors."""
@@ -230,6 +235,20 @@ class _Stances:
         trace = np.trace(A, axis1=1, axis2=2)[:, None, None]
         A += (1e-9 * trace + 1e-12) * np.eye(3)
         return points - np.linalg.solve(A, b[..., None])[self.labels, :, 0]
+
+
+def _jackknife(scores: Array, share: Array) -> float:
+    """Standard deviation of the sum of clusters' scores (C,), honest for a dozen clusters.
+
+    Leaving clusters out in turn (CR3) makes up for what each took from its own residual; Student's
+    t, with the degrees of freedom of the clusters that carry the answer, for how few they are.
+
+    Args:
+        share: (C,) of the curvature, sums to one.
+    """
+    spread = np.sqrt(np.sum((scores / np.maximum(1 - share, 0.5)) ** 2))
+    freedom = max(1 / float(np.sum(share**2)) - 1, 1.0)
+    return float(spread * student.ppf(_TWO_SIGMA, freedom) / norm.ppf(_TWO_SIGMA))
 
 
 def _stance_samples(feet: list[SlamFeet], contacts: list[Array]) -> _Stances | None:
