@@ -20,7 +20,7 @@ _SUPPORT_RADIUS = 0.6  # of the camera's height over the floor
 _MIN_SUPPORT = 5  # floor points around a foot
 _CLUSTER_SECONDS = 0.5
 _MIN_CLUSTERS = 3
-_MAX_SPREAD = 0.25  # of log scale between steps: beyond, the floor is not what it seems
+_MAX_SPREAD = 0.15  # of log scale between steps: beyond, the floor is not what it seems
 _FOOT_STD = 0.05  # log: depth of a fitted foot, sole against shoe, both constant over a clip
 
 _TRUSTED = 0.5
