@@ -31,6 +31,7 @@ from recon.core.scene import Scene
 from recon.core.stage import Decision, Progress, StageReport, no_progress
 
 _WINDOW, _OVERLAP = 300, 30
+_POSTERIOR_DRAWS = 16
 _BODY_KEYPOINTS = np.array([11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32])
 _FACE_KEYPOINTS = np.arange(11)
 VISIBLE = 0.5
@@ -114,6 +115,24 @@ def _join(before: BodyState, after: BodyState) -> BodyState:
     )
 
 
+def joint_uncertainty(
+    state: BodyState, evidence: Evidence, model: BodyModel, noise: Noise | None = None
+) -> Array:
+    """Standard deviations (M, 22, 3) in metres of the body joints, camera axes, shape held.
+
+    From draws of the posterior; where nobody was seen they grow with the length of the gap.
+    """
+    noise = noise or Noise()
+    rest = model.rest_body(state.shape)
+    out = np.empty((len(state.root), NUM_BODY, 3))
+    for start in range(0, len(out), _WINDOW):
+        rows = slice(start, start + _WINDOW)
+        solver = TrackSolver(model, evidence.take(rows), noise)
+        draws = solver.sample(state.take(rows), count=_POSTERIOR_DRAWS)
+        out[rows] = np.std([posed_keypoints(draw, rest)[2] for draw in draws], axis=0)
+    return out
+
+
 def _initial_state(evidence: Evidence, model: BodyModel) -> BodyState:
     """Poses from the landmarks where the person was seen, interpolated where not."""
     shape = model.param_spec.mean
@@ -155,6 +174,7 @@ def fit_track(
         shape=BodyShape(model=model.name, names=model.param_spec.names, values=state.shape),
         poses_camera=poses,
         joints_camera=model.skeleton(state.shape, poses),
+        body_joint_std=joint_uncertainty(state, evidence, model),
         reprojection_px=np.asarray(median.filled(0.0), dtype=float),
         confidence=evidence.weights[:, _BODY_KEYPOINTS].mean(axis=1),
     )
@@ -180,6 +200,9 @@ def run(scene: Scene, config: BodyConfig, *, progress: Progress = no_progress) -
             "reprojection_px": round(error_px, 2),
             "reprojection_of_box_height": round(error_px / height_px, 4),
         }
+        if motion.body_joint_std is not None:
+            spread = np.linalg.norm(motion.body_joint_std, axis=-1)
+            numbers[f"person{track.track_id}"]["joint_std"] = round(float(np.median(spread)), 4)
         why = "given by the user" if config.stature else "from proportions and an adult prior"
         decisions.append(
             Decision(name=f"stature of person {track.track_id}", value=f"{stature:.2f} m", why=why)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import solveh_banded
+from scipy.linalg import cholesky_banded, get_lapack_funcs, solveh_banded
 from scipy.ndimage import uniform_filter1d
 
 from body.kinematics import (
@@ -50,6 +50,8 @@ class Noise:
     smoothness around it, so that a sprint is not smoothed into a stroll."""
     shape_frames: float = 2.0
     """Weight of the shape prior per frame."""
+    correlation: float = 0.5
+    """Seconds over which a keypoint's errors stay alike; only the stated uncertainty needs it."""
     stature: float = 0.02
     """Of a stature that the user gave, metres."""
     adult_stature: tuple[float, float] = (1.70, 0.08)
@@ -108,6 +110,23 @@ class TrackSolver:
         self._adapt_smoothness(state)
         return self._minimise(state, fit_shape=False, max_iterations=6)
 
+    def sample(self, state: BodyState, *, count: int, seed: int = 0) -> list[BodyState]:
+        """Bodies drawn from the posterior around a solution, its shape held (Laplace).
+
+        Evidence counts once per `Noise.correlation`: neighbouring frames make the same mistakes.
+        """
+        self._adapt_smoothness(state)
+        normal = self._normal_equations(state, linearise_shape(self.model, state.shape))
+        times = self.evidence.times
+        step = float(np.median(np.diff(times))) if len(times) > 1 else self.noise.correlation
+        share = min(1.0, step / self.noise.correlation)
+        factor = cholesky_banded(share * self._banded(normal, 1e-9), lower=True, check_finite=False)
+        draws = np.random.default_rng(seed).standard_normal((factor.shape[1], count))
+        (solve_triangular,) = get_lapack_funcs(("tbtrs",), (factor, draws))
+        moves, info = solve_triangular(factor, draws, uplo="L", trans="T")
+        assert info == 0  # a Cholesky factor has no zero on its diagonal
+        return [self._moved(state, move.reshape(len(times), NUM_DOF)) for move in moves.T]
+
     def _adapt_smoothness(self, state: BodyState) -> None:
         """Weighs smoothness by Student's t of the local acceleration of each joint."""
         if len(self._smoothness) == 0:
@@ -116,7 +135,7 @@ class TrackSolver:
         joints = square.reshape(len(square), -1, 3).sum(axis=-1)
         frames = round(2 * self.noise.burst / float(np.median(np.diff(self.evidence.times))))
         local = np.repeat(uniform_filter1d(joints, max(frames, 1), axis=0), 3, axis=1)
-        self._smoothness = self._smoothness / (1 + local)
+        self._smoothness = self._acceleration[1][:, None] * self._rate / (1 + local)
 
     def _minimise(self, state: BodyState, *, fit_shape: bool, max_iterations: int) -> BodyState:
         """The state after at most `max_iterations` damped Gauss-Newton steps."""
@@ -279,13 +298,16 @@ class TrackSolver:
             spec = self.model.param_spec
             shape = np.clip(state.shape + delta, spec.low, spec.high)
             move = move - solved[:, 1:] @ (shape - state.shape)
-        step = move.reshape(num, NUM_DOF)
-        turn = step[:, 3:].reshape(num, -1, 3)
+        return replace(self._moved(state, move.reshape(num, NUM_DOF)), shape=shape)
+
+    def _moved(self, state: BodyState, step: Array) -> BodyState:
+        """The state after increments (M, D), at most a radian per joint."""
+        turn = step[:, 3:].reshape(len(step), -1, 3)
         length = np.linalg.norm(turn, axis=-1, keepdims=True)
-        turn = turn * np.minimum(1.0, 1.0 / np.maximum(length, 1e-9))  # at most a radian a step
+        turn = turn * np.minimum(1.0, 1.0 / np.maximum(length, 1e-9))
         rotations = state.rotations.copy()
         rotations[:, _FITTED] = rotvec_to_matrix(turn) @ rotations[:, _FITTED]
-        return replace(state, shape=shape, root=state.root + step[:, :3], rotations=rotations)
+        return replace(state, root=state.root + step[:, :3], rotations=rotations)
 
     def _banded(self, normal: _Normal, damping: float) -> Array:
         """Lower banded storage: the frame blocks, then the two diagonals that couple frames."""

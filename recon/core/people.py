@@ -145,6 +145,8 @@ class CameraMotion:
         joints_camera: (N, 52, 3) metres.
         reprojection_px: (N,) median over visible body joints; 0 where not observed.
         confidence: (N,) mean keypoint confidence, 0-1.
+        body_joint_std: (N, 22, 3) metres, standard deviations of the body joints, camera axes,
+            or None where nobody estimated them.
     """
 
     track_id: int
@@ -155,6 +157,7 @@ class CameraMotion:
     joints_camera: Array
     reprojection_px: Array
     confidence: Array
+    body_joint_std: Array | None = None
 
     def __post_init__(self) -> None:
         n = len(self.frame_idx)
@@ -164,6 +167,8 @@ class CameraMotion:
         check_array("reprojection_px", self.reprojection_px, (n,))
         check_array("confidence", self.confidence, (n,))
         check_array("poses_camera.root", self.poses_camera.root, (n, 3))
+        if self.body_joint_std is not None:
+            check_array("body_joint_std", self.body_joint_std, (n, 22, 3))
 
 
 FOOT_POINTS: tuple[str, ...] = ("left_heel", "left_toe", "right_heel", "right_toe")

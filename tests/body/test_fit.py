@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from body.fit import build_evidence, fit_evidence, fit_track
+from body.fit import build_evidence, fit_evidence, fit_track, joint_uncertainty
 from body.kinematics import NUM_BODY, BodyState, linearise_shape, posed_keypoints
 from body.models import load_body_model
 from body.models.base import BodyModel
@@ -135,6 +135,24 @@ def test_long_tracks_in_windows_equal_one_solve(
     assert np.abs(centred_whole - centred_parts).max() < 0.04
     jumps = np.linalg.norm(np.diff(joints_parts, axis=0), axis=-1).max(axis=1)
     assert jumps.max() < 3 * np.median(jumps) + 0.01
+
+
+def test_uncertainty_covers_the_errors_and_grows_in_gaps_and_depth(model: BodyModel) -> None:
+    times = np.arange(60) / 30
+    truth = moving_body(model, times, model.param_spec.mean)
+    _, evidence = build_evidence(track_of(model, truth, noise_px=4.0), times, INTRINSICS)
+    seen = np.r_[0:20, 45:60]
+    weights = np.zeros_like(evidence.weights)
+    weights[seen] = evidence.weights[seen]
+    evidence = replace(evidence, weights=weights)
+    state = fit_evidence(evidence, model)
+    std = joint_uncertainty(state, evidence, model)
+    assert std[30:35].mean() > 2 * std[5:15].mean()
+    assert std[5:15, :, 2].mean() > 1.5 * std[5:15, :, :2].mean()
+    rest = model.rest_body(state.shape)
+    error = np.abs(posed_keypoints(state, rest)[2] - posed_keypoints(truth, rest)[2])
+    inside = error < 2 * std
+    assert inside[seen].mean() > 0.9 and inside.mean() > 0.8
 
 
 def test_normal_equations_match_numeric_derivatives_of_the_cost(model: BodyModel) -> None:
