@@ -23,7 +23,7 @@ from recon.pipeline import run
 from recon.video import VideoConfig, VideoReader
 
 CLIPS = ("dancer_static.mp4", "runner_moving.mp4", "walker_moving.mp4")
-MOTION_STAGES: tuple[StageName, ...] = ("people", "camera", "body", "world")
+MOTION_STAGES: tuple[StageName, ...] = ("tracking", "people", "camera", "body", "world")
 
 
 def measure(quick: bool, pictures: Path | None) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""The `people` stage: detect, track, keypoints and masks in one walk through the video."""
+"""The `tracking` stage: detect, track, keypoints and masks in one walk through the video."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class PeopleConfig:
 def run(
     scene: Scene, config: PeopleConfig, *, frames: FrameSource, progress: Progress = no_progress
 ) -> StageReport:
-    """Finds and follows everybody in the scene's video and saves `people.npz`.
+    """Finds and follows everybody in the scene's video and saves `tracking.npz`.
 
     Raises:
         InputError: an unknown back-end, or its network is missing and cannot be fetched.
@@ -71,8 +71,8 @@ def run(
     tracks = track_people(
         frames, frames.info, config, detector=detector, landmarker=landmarker, progress=progress
     )
-    scene.save("people.npz", tracks)
-    return _report(tracks, frames.info, config)
+    scene.save("tracking.npz", tracks)
+    return tracks_report(tracks, frames.info, f"{config.detector} + {config.keypoints}")
 
 
 def track_people(
@@ -124,7 +124,8 @@ def finish_tracks(
     return [h.track(i) for i, h in enumerate(kept[: config.max_people], start=1)]
 
 
-def _report(tracks: list[PersonTrack], video: VideoInfo, config: PeopleConfig) -> StageReport:
+def tracks_report(tracks: list[PersonTrack], video: VideoInfo, backend: str) -> StageReport:
+    """What a stage says about the people it leaves."""
     num_frames = len(video.times)
     seen = np.zeros(num_frames, bool)
     decisions = []
@@ -141,7 +142,7 @@ def _report(tracks: list[PersonTrack], video: VideoInfo, config: PeopleConfig) -
         )
     warnings = () if tracks else ("nobody was found in this video",)
     return StageReport(
-        backend=f"{config.detector} + {config.keypoints}",
+        backend=backend,
         decisions=tuple(decisions),
         warnings=warnings,
         numbers={"people": len(tracks), "frames_with_people": int(seen.sum())},

@@ -38,8 +38,8 @@ class Run(RunOptions):
     scene: Path | None = None
     """Folder to write; by default named after the video."""
     stages: str | None = None
-    """Only these stages, separated by commas: video, people, camera, body, world, overlay,
-    report, exports."""
+    """Only these stages, separated by commas: video, tracking, people, camera, body, world,
+    overlay, report, exports."""
     force: str | None = None
     """Repeat these stages even if they are up to date, separated by commas."""
     json: bool = False
@@ -132,6 +132,30 @@ class View:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tracks:
+    """Show who was found (tracks.jpg, tracks.json), and choose, merge or drop people."""
+
+    scene: Positional[Path]
+    """A scene folder."""
+    keep: Annotated[str | None, tyro.conf.arg(metavar="IDS")] = None
+    """Only these people, for example 1,3."""
+    drop: Annotated[str | None, tyro.conf.arg(metavar="IDS")] = None
+    """Without these people, for example 2."""
+    merge: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ID:ID ...")] = ()
+    """The first is the same person as the second, for example 4:1."""
+    reset: bool = False
+    """Forget all earlier choices."""
+
+    def main(self) -> None:
+        from recon.console import TerminalWatcher
+        from recon.tracks import Choice, show_tracks
+
+        choice = Choice(keep=self.keep, drop=self.drop, merge=self.merge, reset=self.reset)
+        for path in show_tracks(self.scene, choice, watcher=TerminalWatcher()):
+            print(path)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Weights:
     """List the open networks, or fetch some into the cache."""
 
@@ -187,6 +211,7 @@ Command = (
     | Annotated[Camera, tyro.conf.subcommand("camera")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[View, tyro.conf.subcommand("view")]
+    | Annotated[Tracks, tyro.conf.subcommand("tracks")]
     | Annotated[Weights, tyro.conf.subcommand("weights")]
     | Annotated[Demo, tyro.conf.subcommand("demo")]
 )

@@ -70,6 +70,8 @@ class RunOptions(CameraOptions):
     """Stature in metres of the person, if you know it."""
     depth_model: Annotated[str | None, arg(metavar="NAME_OR_DIR")] = None
     """Metric depth network that helps with the scale (extra `depth`): a folder or hub name."""
+    keep: Annotated[str | None, arg(metavar="IDS")] = None
+    """Only these of the people who were found, for example 1,3; see `recon tracks`."""
     overlay: bool = True
     """Write the overlay video and the report."""
     formats: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = ("npz", "bvh", "glb", "tum")
@@ -78,6 +80,20 @@ class RunOptions(CameraOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_range("--height", self.height, 0.4, 2.6, "metres")
+        if self.keep is not None:
+            person_ids("--keep", self.keep)
+
+
+def person_ids(flag: str, text: str) -> tuple[int, ...]:
+    """The people's numbers in a text such as "1,3".
+
+    Raises:
+        InputError: anything else is in it.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise InputError(f"{flag}: expected people's numbers such as 1,3; got {text!r}")
+    return tuple(sorted({int(part) for part in parts}))
 
 
 def _check_range(flag: str, value: float | None, low: float, high: float, unit: str) -> None:

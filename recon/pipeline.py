@@ -144,10 +144,11 @@ class Work:
         from body.fit import BodyConfig
         from body.people import PeopleConfig
         from body.world import WorldConfig
+        from recon.tracks import chosen_edits, people_step
         from slam.camera import CameraConfig
 
         options = self.options
-        people = PeopleConfig(
+        tracking = PeopleConfig(
             people=options.people, detector=options.detector, keypoints=options.keypoints
         )
         camera = CameraConfig(kind=options.camera, focal_px=options.focal, fov_deg=options.fov)
@@ -159,7 +160,8 @@ class Work:
         world = WorldConfig(depth_model=options.depth_model)
         return [
             Step(name="video", config=self.clip, work=self._video),
-            Step(name="people", config=people, work=lambda p: self._people(people, p)),
+            Step(name="tracking", config=tracking, work=lambda p: self._tracking(tracking, p)),
+            people_step(self.scene, chosen_edits(self.scene, options.keep)),
             Step(name="camera", config=camera, work=lambda p: self._camera(camera, p)),
             Step(name="body", config=body, work=lambda p: self._body(body, p)),
             Step(name="world", config=world, work=lambda p: self._world(world, p)),
@@ -189,7 +191,7 @@ class Work:
         self.scene.save("video.npz", [reader.info])
         return video_report(reader.info)
 
-    def _people(self, config: Any, progress: Progress) -> StageReport:
+    def _tracking(self, config: Any, progress: Progress) -> StageReport:
         from body import people
 
         return people.run(self.scene, config, frames=self._frames(), progress=progress)

@@ -22,11 +22,12 @@ from recon.core.video import VideoInfo
 
 SCHEMA_VERSION = 1
 
-StageName = Literal["video", "people", "camera", "body", "world"]
+StageName = Literal["video", "tracking", "people", "camera", "body", "world"]
 
 STAGE_INPUTS: dict[StageName, tuple[StageName, ...]] = {
     "video": (),
-    "people": ("video",),
+    "tracking": ("video",),
+    "people": ("video", "tracking"),
     "camera": ("video", "people"),
     "body": ("video", "people", "camera"),
     "world": ("video", "camera", "body"),
@@ -35,6 +36,7 @@ STAGE_INPUTS: dict[StageName, tuple[StageName, ...]] = {
 
 STAGE_FILES: dict[StageName, tuple[str, ...]] = {
     "video": ("video.npz",),
+    "tracking": ("tracking.npz",),
     "people": ("people.npz",),
     "camera": ("camera.npz",),
     "body": ("body.npz", "rigs.npz"),
@@ -55,7 +57,7 @@ CONVENTIONS = {
 class Scene:
     """A scene folder: `scene.json` plus the files of each stage.
 
-    Read results through `video`, `tracks`, `camera`, `camera_motions`, `rigs`,
+    Read results through `video`, `found_tracks`, `tracks`, `camera`, `camera_motions`, `rigs`,
     `placement` and `world_motions`; each raises StaleSceneError if its stage has not run.
     """
 
@@ -134,8 +136,13 @@ class Scene:
         return self._load("video", "video.npz", VideoInfo)[0]
 
     @property
+    def found_tracks(self) -> list[PersonTrack]:
+        """Everybody the tracker found, before people were chosen, merged or dropped."""
+        return self._load("tracking", "tracking.npz", PersonTrack)
+
+    @property
     def tracks(self) -> list[PersonTrack]:
-        """Tracked people, most important first; empty if nobody was seen."""
+        """The people of the scene, most important first; empty if nobody was seen."""
         return self._load("people", "people.npz", PersonTrack)
 
     @property

@@ -224,7 +224,7 @@ def test_nobody_gives_no_tracks_and_a_warning(tmp_path: Path, monkeypatch: pytes
     report = run(scene, PeopleConfig(), frames=world)
     assert report.numbers == {"people": 0, "frames_with_people": 0}
     assert "nobody" in report.warnings[0]
-    assert (tmp_path / "scene" / "people.npz").exists()
+    assert (tmp_path / "scene" / "tracking.npz").exists()
 
 
 def test_run_reports_every_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

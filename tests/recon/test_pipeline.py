@@ -283,22 +283,22 @@ def test_a_run_that_comes_to_nothing_leaves_no_folder(tmp_path: Path) -> None:
 
 
 def video_scene(folder: Path, clip: VideoConfig) -> Scene:
-    """A scene whose video stage ran, with a people stage that reads it."""
+    """A scene whose video stage ran, with a tracking stage that reads it."""
     scene = Scene.create(folder)
 
     def work(_progress: Progress) -> StageReport:
         scene.save("video.npz", [VideoReader.open(clip.path, clip).info])
         return StageReport(backend="pyav")
 
-    people = fake_step(scene, "people", FakeConfig())
-    run_steps(scene, [Step(name="video", config=clip, work=work), people], watcher=Silent())
+    tracking = fake_step(scene, "tracking", FakeConfig())
+    run_steps(scene, [Step(name="video", config=clip, work=work), tracking], watcher=Silent())
     return scene
 
 
 def stale(scene: Scene, clip: VideoConfig) -> list[str | None]:
     from recon import __version__
 
-    configs: dict[StageName, Any] = {"video": clip, "people": FakeConfig()}
+    configs: dict[StageName, Any] = {"video": clip, "tracking": FakeConfig()}
     return [scene.why_stale(stage, config, __version__) for stage, config in configs.items()]
 
 
