@@ -18,6 +18,7 @@ from slam.metric_scale import ScaleEstimate, SlamFeet
 _MIN_DEPRESSION = np.radians(4.0)  # a flatter look at the floor says nothing about its depth
 _SUPPORT_RADIUS = 0.6  # of the camera's height over the floor
 _MIN_SUPPORT = 5  # floor points around a foot
+_MAX_LOCAL = 0.1  # of the camera's height: the floor around a foot lies on the whole floor
 _CLUSTER_SECONDS = 0.5
 _MIN_CLUSTERS = 3
 _MAX_SPREAD = 0.15  # of log scale between steps: beyond, the floor is not what it seems
@@ -83,7 +84,7 @@ def _ratios(feet: Sequence[SlamFeet], floor: FloorPlane, scale: float | None) ->
         local, _ = floor.local_heights(
             meets, radius=_SUPPORT_RADIUS * height[n], least=_MIN_SUPPORT
         )
-        good = np.isfinite(local) & (local < 0.5 * height[n])
+        good = np.isfinite(local) & (np.abs(local) < _MAX_LOCAL * height[n])
         ratio = drop[n, k][good] / (height[n] - local)[good]
         cluster = ((f.times[n] - f.times[0]) / _CLUSTER_SECONDS).astype(int)[good]
         out += [float(np.median(ratio[cluster == c])) for c in np.unique(cluster)]

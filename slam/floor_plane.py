@@ -17,6 +17,9 @@ _TRIES = 400
 _MIN_POINTS = 30
 _MAX_POINTS = 20_000
 _MAX_BELOW = 0.2  # points below a plane, as a share of those on it: a table top has more
+_MIN_CONTRAST = 2.0  # points on the plane over those in the next layer above: walls have 1
+_THICKNESS = 0.08  # of the camera's height: what is farther off is not on the plane
+_MIN_SLOPE = 0.08  # a look flatter than this cannot tell floor from the foot of a wall
 _INDEPENDENT = 40  # neighbouring points err together: no more than this many count
 _TRUSTED = 0.5  # weight from which a cell of a depth map was measured
 
@@ -75,7 +78,7 @@ def find_floor(cloud: Array, *, up: Array, centres: Array) -> FloorPlane | None:
     """The lowest large plane across `up` below the cameras, or None where none stands out.
 
     RANSAC over three points with a fixed seed, then least squares over its points. A plane with
-    many points below it is a table or a wall's ledge, not the floor.
+    many points below it is a table or a ledge, one with as many just above it a slice of a wall.
 
     Args:
         cloud: (P, 3) slam units. up: (3,) unit, roughly known. centres: (T, 3) of the cameras.
@@ -96,10 +99,15 @@ def find_floor(cloud: Array, *, up: Array, centres: Array) -> FloorPlane | None:
         if on.sum() < _MIN_POINTS:
             return None
         normal, level, std = _fit(points[on], 1 / tolerance[on], up)
-    residual = points @ normal - level
+    camera_height = float(np.median(centres @ normal) - level)
+    tolerance = np.minimum(tolerance, _THICKNESS * camera_height)
+    steep = camera_height > _MIN_SLOPE * distance[near]
+    residual = (points @ normal - level)[steep]
+    points, tolerance = points[steep], tolerance[steep]
     on = np.abs(residual) < tolerance
+    above = (residual > tolerance) & (residual < 3 * tolerance)
     below = residual < -3 * tolerance
-    if on.sum() < _MIN_POINTS or below.sum() > _MAX_BELOW * on.sum():
+    if on.sum() < max(_MIN_POINTS, _MIN_CONTRAST * above.sum(), below.sum() / _MAX_BELOW):
         return None
     if normal @ up < np.cos(_MAX_TILT):
         return None

@@ -72,6 +72,8 @@ def test_walls_ceilings_and_tables_are_no_floor() -> None:
     assert find_floor(wall(rng), up=UP, centres=CENTRES) is None
     assert find_floor(ground(rng, z=3.0), up=UP, centres=CENTRES) is None
     assert find_floor(np.zeros((0, 3)), up=UP, centres=CENTRES) is None
+    low = [[2.0, -4.5, 0.9], [6.0, -4.5, 0.9]]  # a distant wall seen from low down
+    assert find_floor(wall(rng) + np.array([0, 9, 0]), up=UP, centres=np.array(low)) is None
     table = rng.uniform([2, -1, 0.79], [4, 1, 0.81], (200, 3))
     under = rng.uniform([-3, -3, 0.0], [12, 3, 0.6], (120, 3))
     assert find_floor(np.concatenate([table, under]), up=UP, centres=CENTRES) is None
