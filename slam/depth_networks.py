@@ -76,10 +76,12 @@ class TransformersDepth:
                 AutoImageProcessor,
                 AutoModelForDepthEstimation,
             )
+            from transformers.utils import logging as transformers_logging
         except ImportError as error:
             raise MissingDependencyError("transformers", "depth") from error
         # Five retries of a machine that is not online are not worth five lines.
         logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
+        transformers_logging.disable_progress_bar()
         folder = Path(model).expanduser()
         source = str(folder) if folder.is_dir() else model
         try:

@@ -142,7 +142,7 @@ def network_scale(
         None where no frame has enough depths in common.
     """
     logs = []
-    for row in range(len(metric.frame_idx)):
+    for row in np.flatnonzero(camera.tracked[metric.frame_idx]).tolist():
         slam_z, metric_z = _common_depths(metric, row, camera, depth)
         if len(slam_z) < _MIN_CELLS:
             continue

@@ -94,6 +94,10 @@ def place_world(
         numbers={
             "scales": fused.numbers() if fused else [],
             "body_size_log_std": round(body_std, 4),
+            "gravity_disagreement_deg": {
+                name: round(float(np.degrees(angle)), 2)
+                for name, angle in vertical.disagreement.items()
+            },
         },
     )
     return placement, report
