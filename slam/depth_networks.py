@@ -192,7 +192,8 @@ def depth_evidence(scene: Scene, frames: FrameSource, model: str | None) -> Dept
     body = scene.manifest["stages"].get("body", {}).get("config", {})
     stature_known = body.get("stature") is not None
     network = None
-    if model is not None and scene.camera.kind == "moving":  # others have no scale to find
+    has_path = scene.camera.kind == "moving" and bool(scene.camera.tracked.any())
+    if model is not None and has_path:  # others have no scale to find
         network = metric_depth(
             TransformersDepth(model),
             frames,
