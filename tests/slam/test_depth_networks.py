@@ -5,20 +5,28 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from body.world import person_evidence
+from body.world import WorldConfig, person_evidence, run
 from recon.core.camera import CameraTrajectory, Intrinsics
 from recon.core.depth import KeyframeDepth
 from recon.core.errors import InputError, MissingDependencyError
 from recon.core.geometry import Array
-from recon.core.video import Frame
-from slam.depth_networks import TransformersDepth, frames_to_look_at, metric_depth
+from recon.core.scene import Scene
+from recon.core.video import Frame, VideoInfo
+from slam.depth_networks import (
+    TransformersDepth,
+    depth_evidence,
+    frames_to_look_at,
+    metric_depth,
+)
 from slam.depth_scale import DepthEvidence, MetricDepth, network_scale
 from slam.ground import place_world
+from tests.synthetic import make_scene
 from tests.walking_world import WalkingWorld, walking_world
 
 W, H = 320, 180
@@ -167,6 +175,55 @@ def test_a_network_that_contradicts_the_feet_is_left_out_and_said() -> None:
     assert used["standing feet"]
     assert not used["depth network biased"]
     assert any("biased" in w for w in report.warnings)
+
+
+def test_a_scene_with_a_network_keeps_every_estimate(tmp_path: Path) -> None:
+    """From the files of a scene to the record of its world stage, with a network given as such."""
+    scene = make_scene(tmp_path, camera="moving", num_frames=45)
+    placement = scene.placement
+    scene.save("depth.npz", [floor_depth(scene)])
+    none = depth_evidence(scene, NoFrames(scene.video), None)
+    assert none.network is None
+    assert none.keyframes is not None
+    height, width = none.keyframes.inverse_depth.shape[1:]
+    metric = MetricDepth(
+        frame_idx=none.keyframes.frame_idx,
+        depth=placement.scale / none.keyframes.inverse_depth.astype(float).clip(1e-3),
+        valid=np.ones((len(none.keyframes.frame_idx), height, width), bool),
+        source="perfect",
+    )
+    place = partial(place_world, depth=replace(none, network=metric))
+    report = run(scene, WorldConfig(), place=place)
+    found = {s["source"]: s for s in report.numbers["scales"]}
+    assert {"standing feet", "depth network perfect"} <= set(found)
+    assert found["depth network perfect"]["scale"] == pytest.approx(placement.scale, rel=0.02)
+    assert all(s["used"] for s in found.values())
+
+
+class NoFrames:
+    """A clip that must not be read."""
+
+    def __init__(self, info: VideoInfo) -> None:
+        self.info = info
+
+    def __iter__(self) -> Iterator[Frame]:
+        raise AssertionError("no network was asked for, so no frame is needed")
+
+
+def floor_depth(scene: Scene) -> KeyframeDepth:
+    """Exact depth of the empty floor in three keyframes; nothing is measured above it."""
+    frame_idx = np.array([0, 20, 40])
+    K, placement = scene.camera.intrinsics, scene.placement
+    y, x = np.mgrid[:18, :24]
+    px = np.stack([(x + 0.5) / 24 * K.width, (y + 0.5) / 18 * K.height], axis=-1)
+    Ts = placement.Ts_world_camera[frame_idx]
+    rays = np.einsum("kij,hwj->khwi", Ts[:, :3, :3], K.unproject(px, np.ones(px.shape[:2])))
+    inverse = np.maximum(-rays[..., 2], 0) / Ts[:, 2, 3, None, None] * placement.scale
+    return KeyframeDepth(
+        frame_idx=frame_idx,
+        inverse_depth=inverse.astype(np.float16),
+        weights=(inverse > 0.1).astype(np.float16),
+    )
 
 
 def test_looks_at_few_frames() -> None:
