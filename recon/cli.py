@@ -106,6 +106,33 @@ class Export:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Import:
+    """Make a scene of another program's result."""
+
+    file: Positional[Path]
+    """hmr4d_results.pt, wham_output.pkl, hps_track_0.npy (or TRAM's folder), or an AMASS .npz."""
+    source: Annotated[Literal["amass", "gvhmr", "wham", "tram"], tyro.conf.arg(name="from")]
+    """The program that wrote it."""
+    scene: Path
+    """Folder to write."""
+    fps: float | None = None
+    """Frame rate, for files that do not tell (WHAM, TRAM)."""
+    body_model_path: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Folder with the licensed files of SMPL-X or SMPL; without them a mean Anny body is shown."""
+
+    def main(self) -> None:
+        from recon.imports import import_scene
+
+        scene = import_scene(
+            self.file, self.source, self.scene,
+            fps=self.fps, body_model_path=self.body_model_path,
+        )  # fmt: skip
+        for warning in scene.report("body").warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+        print(scene.path)
+
+
+@dataclass(frozen=True, kw_only=True)
 class View:
     """Look at a scene in a window, or render a picture of it without a display."""
 
@@ -210,6 +237,7 @@ Command = (
     Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Camera, tyro.conf.subcommand("camera")]
     | Annotated[Export, tyro.conf.subcommand("export")]
+    | Annotated[Import, tyro.conf.subcommand("import")]
     | Annotated[View, tyro.conf.subcommand("view")]
     | Annotated[Tracks, tyro.conf.subcommand("tracks")]
     | Annotated[Weights, tyro.conf.subcommand("weights")]

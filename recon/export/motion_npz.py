@@ -52,7 +52,8 @@ def smplx_pelvis(person: ExportPerson) -> tuple[Array, str]:
     pelvis = invert_transform(person.rig.Ts_joint_bind[0])[:3, 3]
     if person.motion.shape.model != "smplx":
         return SMPLX_MEAN_PELVIS, "the mean body's"
-    if np.linalg.norm(pelvis) > 0.1:
+    # An imported SMPL-X motion may be shown by another model's body.
+    if person.rig.model == "smplx" and np.linalg.norm(pelvis) > 0.1:
         return pelvis, "of these betas"
     logger.warning("%s: trans assumes the pelvis of SMPL-X's mean body", person.name)
     return SMPLX_MEAN_PELVIS, "the mean body's, some centimetres off for these betas"
