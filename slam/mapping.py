@@ -25,6 +25,7 @@ from slam.features import KeyframeFeatures, loop_pairs, match
 # Neighbours for the short baselines, powers of two for the longer ones.
 PAIR_OFFSETS = (1, 2, 3, 4, 6, 8, 16, 32, 64)
 MIN_MATCHES = 20
+MIN_SECOND_SHARE, MAX_SECOND_ERROR = 0.5, 1.5
 EPIPOLAR_PX = 2.0
 MIN_FOCAL_CONTRAST = 1.03
 
@@ -44,7 +45,7 @@ class KeyframeMap:
             forced 25 % off and all else adapts; None where the focal length was given.
         reprojection_px: mean over all observations. triangulation_deg: median over points of the
             widest angle between two of their rays.
-        agreement: with a second mapper; None where it was not asked for.
+        agreement: with a second mapper; None where that found no model as good.
     """
 
     rows: np.ndarray
@@ -127,6 +128,12 @@ def map_keyframes(
         options = incremental_options(refine_focal=False, seed=seed)
         second = largest(pycolmap.incremental_mapping(database, folder, folder, options))
     mapped = read_model(model, features, focal)
+    # Walking ahead, the incremental mapper often starts from a bad pair; its pictures' own error
+    # gives that away, and a worse explanation says nothing against a better one.
+    if second is None or second.num_reg_images() < MIN_SECOND_SHARE * len(mapped.rows):
+        return mapped
+    if second.compute_mean_reprojection_error() > MAX_SECOND_ERROR * mapped.reprojection_px:
+        return mapped
     return replace(mapped, agreement=_agreement(mapped, second))
 
 
@@ -177,9 +184,9 @@ def _set_focal(database: Path, model: pycolmap.Reconstruction) -> None:
         db.update_camera(next(iter(model.cameras.values())))
 
 
-def _agreement(mapped: KeyframeMap, second: pycolmap.Reconstruction | None) -> Agreement:
+def _agreement(mapped: KeyframeMap, second: pycolmap.Reconstruction) -> Agreement:
     """Of the map with another model of the same images."""
-    others = {} if second is None else {i.image_id - 1: _pose(i) for i in posed_images(second)}
+    others = {i.image_id - 1: _pose(i) for i in posed_images(second)}
     places = [k for k, row in enumerate(mapped.rows.tolist()) if row in others]
     shared = len(places) / len(mapped.rows)
     if len(places) < 3:
