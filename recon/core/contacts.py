@@ -13,6 +13,8 @@ REFERENCE_STEP = 1 / 30
 """Seconds for which one frame counts as one piece of evidence; others count by their length."""
 
 _STILL_SPEED = 0.6  # m/s; a swinging foot does 1-5, the noise of a standing one 0.1-0.2
+_STILL_SHARE = 0.35  # of the travelling speed: a runner's swinging foot does twice that speed,
+# and fits that lag behind the picture leave the standing one a part of it
 _MAX_HEIGHT = 0.22  # metres above the lowest sole point of the last and next half second
 _SWITCH_SECONDS = 0.15  # mean time between changes that the smoothing expects
 
@@ -68,7 +70,8 @@ def contact_probabilities(
     if rays is not None:
         along = np.einsum("nkj,nj->nk", velocity, rays)
         speed2 = speed2 - (1 - DEPTH_NOISE_RATIO**-2) * along**2
-    slow = 2 * np.log(_STILL_SPEED**2 / np.maximum(speed2, 1e-6))
+    still = np.maximum(_STILL_SPEED, _STILL_SHARE * _travelling_speed(soles, times))[:, None]
+    slow = 2 * np.log(still**2 / np.maximum(speed2, 1e-6))
     height = soles @ up
     low = (_MAX_HEIGHT - (height - _floor_below(height, times)[:, None])) / 0.03
     odds = np.clip(np.minimum(slow, low), -4, 4)
@@ -101,6 +104,17 @@ def trimmed(labels: np.ndarray, times: Array, *, seconds: float) -> np.ndarray:
     ends = (times[n] < first[label] + margin) | (times[n] > last[label] - margin)
     out[n[ends], k[ends]] = -1
     return out
+
+
+def _travelling_speed(soles: Array, times: Array) -> Array:
+    """Speed (N,) in m/s of the middle of the feet over the surrounding second."""
+    if len(times) < 2:
+        return np.zeros(len(times))
+    first = np.searchsorted(times, times - 0.5)
+    last = np.searchsorted(times, times + 0.5, side="right") - 1
+    middle = soles.mean(axis=1)
+    distance = np.linalg.norm(middle[last] - middle[first], axis=-1)
+    return distance / np.maximum(times[last] - times[first], 1e-6)
 
 
 def _floor_below(height: Array, times: Array) -> Array:
