@@ -1,0 +1,134 @@
+"""Who is who on pedestrians_static.avi: MOTA, IDF1 and every identity switch (CLEAR MOT, IDF1).
+
+Truth: `data/pedestrians_mot.csv`, 201 frames annotated by eye; its header says how. A sighting
+counts where the boxes overlap by half (IoU 0.5).
+
+Run as `python -m benchmarks.tracking [--scene DIR] [--quick] [--json FILE]`; with `--scene` the
+people of a finished scene of that video are measured, otherwise they are tracked first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import motmetrics
+import numpy as np
+
+from benchmarks.common import DATA, Row, main, row
+from body.detect import DETECTORS, load_backend, pairwise_overlap
+from body.landmarks import LANDMARKERS
+from body.people import PeopleConfig, track_people
+from recon.core.geometry import Array
+from recon.core.people import PersonTrack
+from recon.core.scene import Scene
+from recon.video import VideoConfig, VideoReader
+
+ANNOTATION = Path(__file__).parent / "data" / "pedestrians_mot.csv"
+CLIP = DATA / "videos" / "pedestrians_static.avi"
+FPS = 10
+MIN_OVERLAP = 0.5
+
+People = dict[int, Array]
+"""Boxes (4,) xyxy px by person."""
+
+
+def read_annotation(path: Path = ANNOTATION) -> list[People]:
+    """The people of every frame, interpolated between their keyframes."""
+    rows = np.loadtxt(path, delimiter=",", dtype=int)
+    frames: list[People] = [{} for _ in range(rows[:, 0].max() + 1)]
+    for person in np.unique(rows[:, 1]):
+        keys = rows[rows[:, 1] == person]
+        corners = np.concatenate([keys[:, 2:4], keys[:, 2:4] + keys[:, 4:6]], axis=1)
+        for frame in range(keys[0, 0], keys[-1, 0] + 1):
+            box = [np.interp(frame, keys[:, 0], corners[:, k]) for k in range(4)]
+            frames[frame][int(person)] = np.array(box)
+    return frames
+
+
+def tracked(tracks: Sequence[PersonTrack], num_frames: int) -> list[People]:
+    """The people that were tracked in every frame."""
+    frames: list[People] = [{} for _ in range(num_frames)]
+    for track in tracks:
+        for frame, box in zip(track.frame_idx, track.boxes, strict=True):
+            if frame < num_frames:
+                frames[frame][track.track_id] = box
+    return frames
+
+
+def compare(truth: Sequence[People], found: Sequence[People]) -> motmetrics.MOTAccumulator:
+    """The matches, misses, false alarms and switches of every frame."""
+    events = motmetrics.MOTAccumulator(auto_id=False)
+    for frame, (there, seen) in enumerate(zip(truth, found, strict=True)):
+        distance = np.full((len(there), len(seen)), np.nan)
+        if there and seen:
+            iou, _ = pairwise_overlap(np.stack(list(there.values())), np.stack(list(seen.values())))
+            distance = np.where(iou >= MIN_OVERLAP, 1 - iou, np.nan)
+        events.update(list(there), list(seen), distance, frameid=frame)
+    return events
+
+
+def measure(quick: bool, pictures: Path | None, *, scene: Path | None) -> Iterator[Row]:
+    """Rows of the MOT figures, then one per identity switch with the frame it happens in."""
+    truth = read_annotation()[: 100 if quick else None]
+    found = tracked(_tracks(scene, len(truth)), len(truth))
+    events = compare(truth, found)
+    names = ("mota", "idf1", "num_switches", "num_fragmentations", "num_misses",
+             "num_false_positives", "num_objects", "num_unique_objects")  # fmt: skip
+    figures: Any = motmetrics.metrics.create().compute(
+        events, metrics=list(names), return_dataframe=False
+    )
+    yield row("frames", len(truth), "", at_least=None if quick else 200)
+    yield row("people annotated", figures["num_unique_objects"], "")
+    yield row("people tracked", len({i for frame in found for i in frame}), "")
+    yield row("sightings annotated", figures["num_objects"], "")
+    yield row("MOTA", 100 * figures["mota"], "%")
+    yield row("IDF1", 100 * figures["idf1"], "%")
+    yield row("identity switches", figures["num_switches"], "")
+    yield row("fragmentations", figures["num_fragmentations"], "")
+    yield row("misses", figures["num_misses"], "")
+    yield row("false positives", figures["num_false_positives"], "")
+    held: dict[float, float] = {}
+    for frame, kind, person, track in _events(events):
+        if kind == "SWITCH":
+            name = f"switch: person {person:g} from track {held[person]:g} to {track:g}"
+            yield row(name, frame, "frame")
+        held[person] = track
+
+
+def _events(events: motmetrics.MOTAccumulator) -> Iterator[tuple[int, str, float, float]]:
+    """Frame, kind, person and track of every match in order."""
+    table: Any = events.mot_events.reset_index()
+    for event in table.to_dict("records"):
+        if event["Type"] in {"MATCH", "SWITCH"}:
+            yield event["FrameId"], event["Type"], event["OId"], event["HId"]
+
+
+def _tracks(path: Path | None, num_frames: int) -> list[PersonTrack]:
+    """The people of a finished scene, or of the clip's first frames tracked now."""
+    if path is not None:
+        scene = Scene.open(path)
+        if Path(scene.video.path).name != CLIP.name or len(scene.video.times) < num_frames:
+            raise SystemExit(f"expected a scene of at least {num_frames} frames of {CLIP.name}")
+        return scene.tracks
+    clip = VideoConfig(path=str(CLIP), end=(num_frames - 0.5) / FPS)
+    reader = VideoReader.open(CLIP, clip)
+    config = PeopleConfig()
+    return track_people(
+        reader,
+        reader.info,
+        config,
+        detector=load_backend(DETECTORS, config.detector, "--detector")(threads=0),
+        landmarker=load_backend(LANDMARKERS, config.keypoints, "--keypoints")(threads=0),
+    )
+
+
+if __name__ == "__main__":
+    own = argparse.ArgumentParser(add_help=False)
+    own.add_argument("--scene", type=Path)
+    options, sys.argv[1:] = own.parse_known_args()
+    main("Tracking: MOT figures on pedestrians", partial(measure, scene=options.scene))
