@@ -65,8 +65,10 @@ def show_tracks(path: Path, choice: Choice, *, watcher: Watcher) -> list[Path]:
         text = json.dumps(entries, indent=1, ensure_ascii=False)
         write_atomic(scene.path / FILE, lambda file: file.write(text.encode()))
         if choice:
+            before = scene.report("people")
             run_steps(scene, [people_step(scene, edits)], watcher=watcher)
-            watcher.note("the stages after it: recon run VIDEO --scene SCENE")
+            if scene.report("people") != before:
+                watcher.note(f"go on with: recon run {scene.video.path} --scene {scene.path}")
         return [sheet, scene.path / FILE]
 
 

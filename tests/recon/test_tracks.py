@@ -169,6 +169,17 @@ def test_the_command_names_its_files(scene: Scene, capsys: pytest.CaptureFixture
     assert ids(scene) == [1]
 
 
+def test_the_way_on_is_told_only_after_a_change(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["tracks", str(scene.path), "--keep", "1,2"])
+    assert "go on with" not in capsys.readouterr().err
+    main(["tracks", str(scene.path), "--keep", "1"])
+    assert f"go on with: recon run {scene.video.path} --scene {scene.path}" in (
+        capsys.readouterr().err
+    )
+
+
 def test_no_scene_makes_no_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="scene folder"):
         show_tracks(tmp_path / "none", Choice(), watcher=Silent())
