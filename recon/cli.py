@@ -110,13 +110,16 @@ class Import:
     """Make a scene of another program's result."""
 
     file: Positional[Path]
-    """hmr4d_results.pt, wham_output.pkl, hps_track_0.npy (or TRAM's folder), or an AMASS .npz."""
-    source: Annotated[Literal["amass", "gvhmr", "wham", "tram"], tyro.conf.arg(name="from")]
+    """An AMASS .npz, hmr4d_results.pt, wham_output.pkl, hps_track_0.npy (or TRAM's folder), or
+    PromptHMR's results.pkl."""
+    source: Annotated[
+        Literal["amass", "gvhmr", "wham", "tram", "prompthmr"], tyro.conf.arg(name="from")
+    ]
     """The program that wrote it."""
     scene: Path
     """Folder to write."""
     fps: float | None = None
-    """Frame rate, for files that do not tell (WHAM, TRAM)."""
+    """Frame rate, for files that do not tell (WHAM, TRAM, PromptHMR)."""
     body_model_path: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Folder with the licensed files of SMPL-X or SMPL; without them a mean Anny body is shown."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from recon.core.errors import StaleSceneError
+from recon.core.errors import InputError, StaleSceneError
 from recon.core.scene import Scene
 from recon.core.stage import Progress, StageReport
 from recon.core.video import VideoInfo
@@ -111,6 +111,11 @@ def recognise_video(scene: Scene, clip: VideoConfig, sha256: str, watcher: Watch
 
     Other content makes everything stale; the same content in another place changes nothing.
     """
+    if imported := scene.manifest.get("imported"):
+        raise InputError(
+            f"expected a new folder or the scene of a video, got {scene.path}, which was "
+            f"imported from {imported['from']}; use --scene DIR"
+        )
     record: dict[str, Any] | None = scene.manifest["stages"].get("video")
     if record is None:
         return

@@ -23,6 +23,7 @@ EXPORTERS: dict[str, str] = {
     "topview": "recon.export.topview:export",
 }
 """Format name to `module:function`."""
+FORMATS_ON_VIDEO = ("overlay", "topview")
 
 
 def check_formats(names: Sequence[str]) -> None:
@@ -51,6 +52,12 @@ def export_scene(scene: Scene, formats: Sequence[str], out: Path) -> dict[str, l
             without people for a format that holds only people.
     """
     exporters = {name: load_exporter(name) for name in formats}
+    imported = scene.manifest.get("imported")
+    if imported and (drawn := [name for name in formats if name in FORMATS_ON_VIDEO]):
+        raise InputError(
+            f"expected formats without the video's pictures, got {', '.join(drawn)}: {scene.path} "
+            f"was imported from {imported['from']}"
+        )
     try:
         out.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):

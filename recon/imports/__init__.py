@@ -28,6 +28,7 @@ IMPORTERS: dict[str, str] = {
     "gvhmr": "recon.imports.gvhmr:read",
     "wham": "recon.imports.wham:read",
     "tram": "recon.imports.tram:read",
+    "prompthmr": "recon.imports.prompthmr:read",
 }
 """Program to `module:function`."""
 

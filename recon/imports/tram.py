@@ -77,13 +77,12 @@ def _person(path: Path, num_frames: int) -> ImportedPerson:
         raise InputError(
             f"expected frames below {num_frames} (camera.npy) in {path}, got {frames.max()}"
         )
-    # pred_trans is (N, 1, 3) in the published scripts.
-    transl = np.asarray(data.get("pred_trans"), dtype=float).reshape(-1, 3)
+    transl = field(data, "pred_trans", (n, 1, 3), path)
     # SMPL's last two joints, the hands, have no counterpart: ours are the fingers'.
     fingers = np.broadcast_to(np.eye(3), (n, NUM_JOINTS - 22, 3, 3))
     return ImportedPerson(
         frame_idx=frames,
         betas=field(data, "pred_shape", (n, 10), path).mean(axis=0),
         body=np.concatenate([rotations[:, 1:22], fingers], axis=1),
-        camera=Placed(global_orient=rotations[:, 0], transl=transl),
+        camera=Placed(global_orient=rotations[:, 0], transl=transl[:, 0]),
     )

@@ -205,3 +205,27 @@ def write_tram(truth: Truth, folder: Path) -> None:
     (folder / "hps").mkdir(parents=True)
     np.save(folder / "hps/hps_track_0.npy", results, allow_pickle=True)  # type: ignore[arg-type]
     np.save(folder / "camera.npy", camera, allow_pickle=True)  # type: ignore[arg-type]
+
+
+def write_prompthmr(truth: Truth, path: Path) -> None:
+    """results.pkl: a y-up world with the floor at 0, SMPL-X's 55 joints."""
+    n = len(truth.root)
+    orient, transl = truth.in_yup()
+    rest = np.concatenate([np.zeros((n, 9)), np.full((n, 90), 0.1)], axis=1)
+    Ts = make_transform(R_YUP_ZUP, np.zeros(3)) @ truth.Ts_world_camera
+    person = {
+        "track_id": 1,
+        "frames": np.arange(n),
+        "smplx_world": {
+            "pose": np.concatenate([orient, truth.body.reshape(n, 63), rest], axis=1),
+            "shape": np.tile(BETAS, (n, 1)),
+            "trans": transl,
+        },
+    }
+    camera = {
+        "Rwc": Ts[:, :3, :3].copy(),
+        "Twc": Ts[:, :3, 3].copy(),
+        "img_focal": np.float32(900.0),
+        "img_center": np.array([640.0, 360.0]),
+    }
+    joblib_dump({"people": {1: person}, "camera_world": camera, "has_slam": True}, path)

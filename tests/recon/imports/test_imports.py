@@ -14,12 +14,15 @@ from recon.core.scene import Scene
 from recon.export import export_scene
 from recon.export.motion_npz import SMPLX_MEAN_PELVIS
 from recon.imports import SMPL_MEAN_PELVIS, import_scene
+from recon.pipeline import run
+from tests.recon.clips import write_clip
 from tests.recon.imports.files import (
     BETAS,
     Truth,
     make_truth,
     write_amass,
     write_gvhmr,
+    write_prompthmr,
     write_tram,
     write_wham,
 )
@@ -38,12 +41,14 @@ def scene_of(program: str, tmp_path: Path) -> tuple[Scene, Truth]:
         write_gvhmr(truth, file)
     elif program == "wham":
         write_wham(truth, file, frames=np.arange(12))
+    elif program == "prompthmr":
+        write_prompthmr(truth, file)
     else:
         write_tram(truth, file)
     return import_scene(file, program, tmp_path / "scene"), truth
 
 
-@pytest.mark.parametrize("program", ["amass", "gvhmr", "wham", "tram"])
+@pytest.mark.parametrize("program", ["amass", "gvhmr", "wham", "tram", "prompthmr"])
 def test_the_motion_is_the_files(program: str, tmp_path: Path) -> None:
     scene, truth = scene_of(program, tmp_path)
     (motion,) = Scene.open(scene.path).world_motions
@@ -62,11 +67,11 @@ def test_the_motion_is_the_files(program: str, tmp_path: Path) -> None:
     else:
         np.testing.assert_allclose(poses.rotations[:, 0], truth.orient, atol=1e-5)
         np.testing.assert_allclose(steps, true_steps, atol=1e-5)
-    if program == "amass":
+    if program in ("amass", "prompthmr"):  # the floor is theirs
         np.testing.assert_allclose(poses.root, truth.root, atol=1e-9)
 
 
-@pytest.mark.parametrize("program", ["gvhmr", "wham", "tram"])
+@pytest.mark.parametrize("program", ["gvhmr", "wham", "tram", "prompthmr"])
 def test_the_camera_is_the_files(program: str, tmp_path: Path) -> None:
     scene, truth = scene_of(program, tmp_path)
     (world,), (camera,) = scene.world_motions, scene.camera_motions
@@ -122,12 +127,12 @@ def test_what_is_assumed_is_said(tmp_path: Path) -> None:
         (tmp_path / program).mkdir()
         return " ".join(scene_of(program, tmp_path / program)[0].report("body").warnings)
 
-    for program in ("amass", "gvhmr", "wham", "tram"):
+    for program in ("amass", "gvhmr", "wham", "tram", "prompthmr"):
         text = said(program)
         assert "mean anny body" in text
-        assert ("no frame rate" in text) == (program in ("wham", "tram"))
+        assert ("no frame rate" in text) == (program in ("wham", "tram", "prompthmr"))
         assert ("what is up" in text) == (program == "tram")
-        assert ("floor" in text) == (program != "amass")
+        assert ("floor" in text) == (program not in ("amass", "prompthmr"))
         assert ("onlooker" in text) == (program == "amass")
         assert ("invented" in text) == (program in ("amass", "wham"))
 
@@ -167,7 +172,7 @@ def test_an_imported_scene_can_be_drawn(tmp_path: Path) -> None:
     assert np.ptp(person.vertices(0)[:, 2]) > 1
 
 
-@pytest.mark.parametrize("program", ["amass", "gvhmr", "wham", "tram"])
+@pytest.mark.parametrize("program", ["amass", "gvhmr", "wham", "tram", "prompthmr"])
 def test_another_file_is_one_line(program: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", other=np.ones(3))
     with pytest.raises(InputError) as caught:
@@ -182,6 +187,22 @@ def test_a_videos_scene_is_not_overwritten(tmp_path: Path) -> None:
         import_scene(tmp_path / "a.npz", "amass", scene.path)
     first = import_scene(tmp_path / "a.npz", "amass", tmp_path / "t")
     assert import_scene(tmp_path / "a.npz", "amass", first.path).path == first.path
+
+
+def test_what_needs_a_video_says_so_before_anything_is_written(tmp_path: Path) -> None:
+    scene, _ = scene_of("gvhmr", tmp_path)
+    for name in ("overlay", "topview"):
+        with pytest.raises(InputError, match="imported from gvhmr"):
+            export_scene(scene, ["npz", name], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_import_is_not_overwritten_by_a_run(tmp_path: Path) -> None:
+    scene, _ = scene_of("amass", tmp_path)
+    video = write_clip(tmp_path / "a.mp4", 4)
+    with pytest.raises(InputError, match="imported from amass"):
+        run(video, scene.path)
+    assert len(Scene.open(scene.path).world_motions) == 1
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
