@@ -15,6 +15,7 @@ from recon.export import export_scene
 from recon.export.motion_npz import SMPLX_MEAN_PELVIS
 from recon.imports import SMPL_MEAN_PELVIS, import_scene
 from recon.pipeline import run
+from tests.body.models.bodies import write_smplx
 from tests.recon.clips import write_clip
 from tests.recon.imports.files import (
     BETAS,
@@ -203,6 +204,38 @@ def test_an_import_is_not_overwritten_by_a_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="imported from amass"):
         run(video, scene.path)
     assert len(Scene.open(scene.path).world_motions) == 1
+
+
+def test_with_the_licensed_file_the_body_is_the_files_own(tmp_path: Path) -> None:
+    """The joints agree with those of the package `smplx`, run on the numbers in the file."""
+    smplx = pytest.importorskip("smplx")
+    torch = pytest.importorskip("torch")
+    from smplx.vertex_ids import vertex_ids
+
+    write_smplx(tmp_path / "SMPLX_NEUTRAL.npz", vertex_ids["smplx"])
+    write_amass(SMPLX, tmp_path / "a.npz")
+    scene = import_scene(tmp_path / "a.npz", "amass", tmp_path / "s", body_model_path=tmp_path)
+    data = np.load(tmp_path / "a.npz", allow_pickle=False)
+    n = len(data["poses"])
+    model = smplx.SMPLX(
+        str(tmp_path / "SMPLX_NEUTRAL.npz"), use_pca=False, flat_hand_mean=True, num_betas=10,
+        batch_size=n, use_face_contour=False,
+    )  # fmt: skip
+    poses = torch.tensor(data["poses"]).float()
+    with torch.no_grad():
+        joints = model(
+            betas=torch.tensor(data["betas"][:10]).float().expand(n, -1),
+            global_orient=poses[:, :3], body_pose=poses[:, 3:66],
+            left_hand_pose=poses[:, 75:120], right_hand_pose=poses[:, 120:],
+            transl=torch.tensor(data["trans"]).float(),
+        ).joints.numpy()  # fmt: skip
+    (motion,) = scene.world_motions
+    np.testing.assert_allclose(motion.joints_world[:, :22], joints[:, :22], atol=1e-4)
+    assert scene.rigs[0].model == "smplx"
+    assert "mean anny body" not in " ".join(scene.report("body").warnings)
+    export_scene(scene, ["npz"], tmp_path / "out")
+    again = np.load(tmp_path / "out/person1_smplx.npz", allow_pickle=False)
+    np.testing.assert_allclose(again["trans"], data["trans"], atol=1e-6)
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
