@@ -17,6 +17,7 @@ from recon.core.scene import Scene
 from recon.core.stage import Decision, Progress, StageReport, no_progress
 from recon.core.video import Frame, FrameSource, VideoInfo
 from slam.backends.base import CameraBackend, CameraProblem, CameraSolution
+from slam.dense_depth import dense_depth, with_dense_points
 from slam.evidence import MotionEvidence, classify, evidence_numbers, measure_motion
 from slam.intrinsics import choose_intrinsics, focal_decision
 from slam.joining import KINDS, SolvedShot, join_shots
@@ -86,6 +87,17 @@ def estimate_camera(
     Raises:
         InputError: contradictory options. CameraError: the path cannot be trusted.
     """
+    return _estimate(frames, video, masks, config, progress)[:2]
+
+
+def _estimate(
+    frames: Iterable[Frame],
+    video: VideoInfo,
+    masks: MaskFunction,
+    config: CameraConfig,
+    progress: Progress,
+) -> tuple[CameraTrajectory, StageReport, BackgroundTracks]:
+    """As `estimate_camera`, and the background's tracks with the keyframes' pictures."""
     intrinsics, focal = choose_intrinsics(video, focal_px=config.focal_px, fov_deg=config.fov_deg)
     cv2.setRNGSeed(config.seed)
     every_frame = config.backend != "auto" and getattr(
@@ -112,11 +124,12 @@ def estimate_camera(
     if focal_why:
         focal = focal_decision(trajectory.intrinsics, focal_why)
     blurred = int(blurred_frames(tracks.looks).sum())
-    return trajectory, replace(
+    report = replace(
         report,
         decisions=(report.decisions[0], focal, *report.decisions[1:]),
         numbers={**report.numbers, "blurred_frames": blurred},
     )
+    return trajectory, report, tracks
 
 
 def solve_shot(
@@ -203,6 +216,9 @@ def run(
 ) -> StageReport:
     """Reads people, estimates the camera, writes camera.npz and says how it went.
 
+    A moving camera's keyframes also get dense depth (depth.npz), and the trajectory the points
+    on which they agree.
+
     Args:
         scene: with the stages "video" and "people". frames: the same clip.
 
@@ -211,7 +227,14 @@ def run(
     """
     video = scene.video
     masks = people_masks(scene.tracks, video)
-    trajectory, report = estimate_camera(frames, video, masks, config, progress)
+    trajectory, report, tracks = _estimate(frames, video, masks, config, progress)
+    dense = dense_depth(tracks, trajectory, seed=config.seed)
+    if len(dense.depth.frame_idx):
+        trajectory = with_dense_points(trajectory, dense)
+        report = replace(report, numbers={**report.numbers, **dense.numbers})
+        scene.save("depth.npz", [dense.depth])
+    else:
+        (scene.path / "depth.npz").unlink(missing_ok=True)
     scene.save("camera.npz", [trajectory])
     return report
 

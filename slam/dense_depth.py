@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.sparse import coo_matrix, diags
@@ -18,6 +19,7 @@ from slam.dense_flow import CELL, DenseView, dis_flow, flow_size, match_views, p
 from slam.tracks import LONG_SIDE, BackgroundTracks, Keyframe
 
 NEIGHBOURS = 3
+EVERY_FRAME_STEP = 6
 # Robust kernel (px) and strength of smoothness of each step: from stiff and tolerant to free.
 STEPS = ((4.0, 10.0), (4.0, 5.0), (2.0, 2.0), (1.0, 1.0), (1.0, 1.0))
 # A flow vector's standard error, px; with the parallax it gives the depth's.
@@ -32,11 +34,28 @@ MIN_POINT_WEIGHT, MAX_POINTS, MAX_DEPTH = 0.4, 30_000, 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class DenseScene:
-    """Depth of the keyframes, and points (P, 3) in the slam frame with colours (P, 3) uint8."""
+    """Depth of the keyframes, and points (P, 3) in the slam frame with colours (P, 3) uint8.
+
+    `numbers`: measured values for the report.
+    """
 
     depth: KeyframeDepth
     points_slam: Array
     point_colors: np.ndarray
+    numbers: dict[str, Any]
+
+
+def with_dense_points(trajectory: CameraTrajectory, dense: DenseScene) -> CameraTrajectory:
+    """The trajectory with dense points beside its own, together at most MAX_POINTS."""
+    room = max(0, MAX_POINTS - len(trajectory.points_slam))
+    # The points come keyframe by keyframe: even steps leave out a little of each.
+    total = len(dense.points_slam)
+    chosen = np.unique(np.linspace(0, max(total - 1, 0), min(room, total)).astype(int))
+    return replace(
+        trajectory,
+        points_slam=np.concatenate([trajectory.points_slam, dense.points_slam[chosen]]),
+        point_colors=np.concatenate([trajectory.point_colors, dense.point_colors[chosen]]),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +72,7 @@ class _Solved:
 def dense_depth(
     tracks: BackgroundTracks, trajectory: CameraTrajectory, *, seed: int = 0
 ) -> DenseScene:
-    """Depth at an eighth of the tracks' resolution for every tracked keyframe.
+    """Depth at an eighth of the tracks' resolution for the tracked keyframes.
 
     The poses stay as they are. Each keyframe is matched to its neighbours by optical flow; its
     depths minimise the reprojection error and a smoothness that gives way at edges, so that cells
@@ -63,7 +82,10 @@ def dense_depth(
         tracks: with the keyframes' pictures. trajectory: of a moving camera.
         seed: of the choice of points where there are more than 30 000.
     """
-    keyframes = [k for k in tracks.keyframes if trajectory.tracked[k.index]]
+    moving = trajectory.kind == "moving"
+    keyframes = [k for k in tracks.keyframes if moving and trajectory.tracked[k.index]]
+    if len(tracks.keyframes) == tracks.num_frames:
+        keyframes = keyframes[::EVERY_FRAME_STEP]  # neighbouring frames have hardly any parallax
     poses = trajectory.Ts_slam_camera[[k.index for k in keyframes]]
     width, height = flow_size(tracks.width, tracks.height, LONG_SIDE)
     intrinsics = trajectory.intrinsics.resized(width, height)
@@ -72,14 +94,19 @@ def dense_depth(
         solved = list(_solve_all(keyframes, poses, shots, intrinsics))
         weights = [_weights(row, solved, poses, intrinsics) for row in range(len(solved))]
     grid = (len(solved), height // CELL, width // CELL)
+    weights_grid = np.array(weights, np.float16).reshape(grid)
     depths = np.array([s.inverse_depth for s in solved], np.float16).reshape(grid)
     points, colors = _points(solved, weights, poses, intrinsics, seed=seed)
     return DenseScene(
         depth=KeyframeDepth(
             frame_idx=np.array([k.index for k in keyframes], dtype=np.int64),
-            inverse_depth=depths, weights=np.array(weights, np.float16).reshape(grid),
+            inverse_depth=depths, weights=weights_grid,
         ),
         points_slam=points, point_colors=colors,
+        numbers={
+            "depth_keyframes": len(solved), "depth_points": len(points),
+            "depth_unseen": round(float(np.mean(weights_grid == 0)) if solved else 1.0, 3),
+        },
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from recon.core.camera import CameraTrajectory
+from recon.core.depth import KeyframeDepth
 from recon.core.errors import InputError, ReconError, StaleSceneError
 from recon.core.people import CameraMotion, PersonTrack, WorldMotion, WorldPlacement
 from recon.core.rig import Rig
@@ -149,6 +150,13 @@ class Scene:
     def camera(self) -> CameraTrajectory:
         """Intrinsics and trajectory in the slam frame."""
         return self._load("camera", "camera.npz", CameraTrajectory)[0]
+
+    @property
+    def keyframe_depth(self) -> KeyframeDepth | None:
+        """Dense depth of the camera's keyframes; None where the camera stood or only turned."""
+        if not (self.path / "depth.npz").exists():
+            return None
+        return self._load("camera", "depth.npz", KeyframeDepth)[0]
 
     @property
     def camera_motions(self) -> list[CameraMotion]:
