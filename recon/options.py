@@ -44,6 +44,9 @@ class CameraOptions(ClipOptions):
     """Keypoint network: blazepose-heavy, or blazepose-full (faster, less accurate)."""
     camera: CameraChoice = "auto"
     """What the camera does; auto finds out."""
+    camera_backend: Annotated[str, arg(metavar="NAME")] = "auto"
+    """How its path is found: tracks (the default when it moves), colmap, colmap_incremental,
+    dense_ba, rotation, static."""
     focal: Annotated[float | None, arg(metavar="PX")] = None
     """Focal length in pixels of the video, if you know it."""
     fov: Annotated[float | None, arg(metavar="DEG")] = None

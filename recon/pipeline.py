@@ -90,6 +90,10 @@ def check_backends(options: RunOptions) -> None:
     check_formats(options.formats)
     load_backend(DETECTORS, options.detector, "--detector")
     load_backend(LANDMARKERS, options.keypoints, "--keypoints")
+    if options.camera_backend != "auto":
+        from slam.camera import load_backend as load_camera_backend
+
+        load_camera_backend(options.camera_backend)
     if options.depth_model is not None:
         from slam.depth_networks import check_depth_model
 
@@ -156,7 +160,12 @@ class Work:
         tracking = PeopleConfig(
             people=options.people, detector=options.detector, keypoints=options.keypoints
         )
-        camera = CameraConfig(kind=options.camera, focal_px=options.focal, fov_deg=options.fov)
+        camera = CameraConfig(
+            kind=options.camera,
+            backend=options.camera_backend,
+            focal_px=options.focal,
+            fov_deg=options.fov,
+        )
         body = BodyConfig(
             body_model=options.body_model,
             body_model_path=options.body_model_path and str(options.body_model_path),
