@@ -5,18 +5,22 @@ No masks here: the hand-held scan shows nobody, and the classes must not hang on
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
+from benchmarks.camera_study import study
 from benchmarks.common import DATA, Row, main, row
 from recon.core.camera import CameraTrajectory
 from recon.core.errors import CameraError
 from recon.core.geometry import Array, umeyama
 from recon.core.stage import StageReport
+from recon.core.video import Frame, VideoInfo
 from recon.video import VideoConfig, VideoReader
 from slam.camera import CameraConfig, estimate_camera
 
@@ -100,11 +104,66 @@ def classes(limit: int | None) -> Iterator[Row]:
         )  # fmt: skip
 
 
+def backends(num_frames: int) -> Iterator[Row]:
+    """Path error and CPU time of the moving camera's other back-ends, focal length known."""
+    folder = DATA / "handheld_rgb"
+    with np.load(folder / "truth.npz") as truth:
+        poses, focal = truth["Ts_world_camera"][:num_frames], float(truth["K"][0, 0])
+    reader = VideoReader.open(folder, VideoConfig(fps=30, end=(num_frames - 0.5) / 30))
+    for backend in ("colmap", "colmap_incremental", "dense_ba"):
+        run = timed(reader, CameraConfig(focal_px=focal, kind="moving", backend=backend))
+        name = f"handheld {num_frames} frames, {backend}"
+        yield row(f"{name}: solved", run.result is not None, "")
+        if run.result is not None:
+            error = path_error_cm(run.result[0].Ts_slam_camera, poses)
+            yield row(f"{name}: path error", error, "cm")
+        yield row(f"{name}: CPU time", run.cpu, "s")
+
+
+class Looped:
+    """The hand-held scan forwards and backwards until there are `num_frames`."""
+
+    def __init__(self, num_frames: int) -> None:
+        self.paths = sorted((DATA / "handheld_rgb").glob("*.jpg"))
+        self.info = VideoInfo(
+            path="looped", width=640, height=480, times=np.arange(num_frames) / 30,
+            focal_px=None, sha256="looped",
+        )  # fmt: skip
+
+    def __iter__(self) -> Iterator[Frame]:
+        period = 2 * len(self.paths) - 2
+        for i, seconds in enumerate(self.info.times):
+            place = min(i % period, period - i % period)
+            image = cv2.imread(str(self.paths[place]), cv2.IMREAD_COLOR_RGB)
+            yield Frame(index=i, time=float(seconds), image=np.asarray(image, np.uint8))
+
+
+def growth() -> Iterator[Row]:
+    """Time of 600, 1200 and 2400 frames, and the process's largest memory after each."""
+    before = None
+    for num_frames in (600, 1200, 2400):
+        clip = Looped(num_frames)
+        start = time.perf_counter()
+        estimate_camera(clip, clip.info, lambda *_: None, CameraConfig(focal_px=585.0))
+        wall = time.perf_counter() - start
+        yield row(f"{num_frames} frames: time", wall, "s")
+        if before is not None:
+            yield row(f"{num_frames} frames: over half as many", wall / before, "x", at_most=2.2)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        yield row(f"{num_frames} frames: peak memory", peak, "MiB")
+        before = wall
+
+
 def measure(quick: bool, pictures: Path | None) -> Iterator[Row]:
     for num_frames in (120,) if quick else (120, 300):
         for known_focal in (True, False):
             yield from handheld(num_frames, known_focal=known_focal)
+        if not quick:
+            yield from backends(num_frames)
     yield from classes(100 if quick else None)
+    yield from study(range(1) if quick else range(3))
+    if not quick:
+        yield from growth()
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ DEFAULT_BACKENDS: dict[CameraKind, tuple[str, ...]] = {
     "static": ("static",),
     "rotating": ("rotation",),
     "zooming": ("zoom",),
-    "moving": ("tracks", "rotation"),
+    "moving": ("tracks", "dense_ba", "rotation"),
 }
 """For each class the back-end, and those that take over in turn where its result fails."""
 

@@ -24,9 +24,11 @@ HOMOGRAPHY_PX = 2.0
 # rotation residual 0.03-0.09, moving clips 2.6-19; the limits leave room for noise and shake.
 # The study in benchmarks.camera prints the margins to both sides.
 STATIC_FLOW_PX, STATIC_RESIDUAL_PX = 1.5, 0.3
-STATIC_DRIFT_PX = 4.0
+STATIC_DRIFT_PX, NOISE_SHARE = 4.0, 0.75
 ROTATING_RESIDUAL_PX = 1.0
 ZOOM_RATIO = 1.02
+# Without depth in view a zoom and a dolly look alike, all the more under an unknown lens.
+ZOOM_SHARE, CLEAR_ZOOM_RATIO = 0.95, 1.05
 PLANAR_SHARE = 0.9
 STILL_FLOW_PX, JOLT_SECONDS = 0.6, 0.7
 FOCAL_WINDOWS = 16
@@ -173,10 +175,13 @@ def classify(evidence: MotionEvidence) -> tuple[CameraKind, Decision]:
 def _class_of(evidence: MotionEvidence, *, flow: float, residual: float) -> tuple[CameraKind, str]:
     """The class and the reason, from a clip with windows."""
     long = evidence.long
-    still = flow < STATIC_FLOW_PX and residual < STATIC_RESIDUAL_PX
+    # Where the best rotation takes nothing off a small motion, that is noise and not a turn.
+    noise = residual < STATIC_RESIDUAL_PX or NOISE_SHARE * flow < residual < ROTATING_RESIDUAL_PX
+    still = flow < STATIC_FLOW_PX and noise
     if still and evidence.drift_px < STATIC_DRIFT_PX:
         return "static", (
-            f"below {STATIC_FLOW_PX} and {STATIC_RESIDUAL_PX} px, the level of noise; and by "
+            f"the level of noise (below {STATIC_FLOW_PX} and {STATIC_RESIDUAL_PX} px, or nothing "
+            "that a turn explains); and by "
             f"{evidence.drift_px:.1f} px in the whole clip"
         )
     if residual < ROTATING_RESIDUAL_PX:
@@ -192,6 +197,13 @@ def _class_of(evidence: MotionEvidence, *, flow: float, residual: float) -> tupl
         return "zooming", (
             f"a rotation with a change of focal length by {ratio:.2f} explains all of it to "
             f"within {zoomed:.2f} px"
+        )
+    plane = float(np.median(long.homography))
+    if plane > ZOOM_SHARE and ratio > CLEAR_ZOOM_RATIO:
+        return "zooming", (
+            f"but a homography explains {plane:.0%} of what an epipolar geometry does, and the "
+            f"picture grows or shrinks by {ratio:.2f} in a second: a zoom, or a bare wall that "
+            "comes nearer, which is not told apart; no path is invented"
         )
     reason = f"more than {ROTATING_RESIDUAL_PX} px, so the camera's place changes"
     if _looks_planar(evidence):

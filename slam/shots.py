@@ -38,6 +38,9 @@ class FrameLook:
         """
         free = np.full(gray.shape, 255, np.uint8) if mask is None else 255 * (~mask).astype("u1")
         thumb = cv2.resize(image, _THUMB, interpolation=cv2.INTER_AREA)
+        # Relative to the mean: a change of exposure is no change of scene.
+        level = max(float(thumb.mean()), 1.0)
+        thumb = cv2.convertScaleAbs(thumb, alpha=100 / level)
         small_free = cv2.resize(free, _THUMB, interpolation=cv2.INTER_NEAREST)
         bins, ranges = [6, 6, 6], [0, 256] * 3
         histogram = cv2.calcHist([thumb], [0, 1, 2], small_free, bins, ranges)
@@ -59,7 +62,8 @@ def find_shots(looks: Array, times: Array) -> list[tuple[int, int]]:
     """Shots of the clip, (first frame, one past the last), in order; a clip without cuts is one.
 
     A cut loses nearly all points at once and changes the colours; a fast pan loses points for
-    many frames, and a flash comes back at once. Dissolves are not seen.
+    many frames. A flash parts the clip, since no point is followed through it, but is no shot of
+    its own. Dissolves are not seen.
 
     Args:
         looks: (T, 3): survival of points, colour distance, sharpness. times: (T,) seconds.

@@ -23,6 +23,7 @@ TARGET_POINTS = 500
 WINDOW, LEVELS = (15, 15), 3
 MAX_ROUND_TRIP_PX = 0.7
 BORDER_PX = 4
+MIN_LOG_GAIN, GRID = 0.008, 6
 KEYFRAME_PARALLAX_PX = 10.0
 KEYFRAME_FLOW_PX = 24.0
 KEYFRAME_KEPT = 0.6
@@ -183,6 +184,7 @@ class _Klt:
         self.survival = 1.0
         if previous is None or len(self.ids) == 0:
             return
+        previous = match_exposure(previous, gray, mask)
         criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.01)
         options = {"winSize": WINDOW, "maxLevel": LEVELS, "criteria": criteria}
         start = self.points[:, None]
@@ -224,6 +226,39 @@ class _Klt:
         self.next_id += len(new)
         self.ids = np.concatenate([self.ids, new_ids])
         self.points = np.concatenate([self.points, new])
+
+
+def match_exposure(
+    previous: np.ndarray, current: np.ndarray, mask: np.ndarray | None
+) -> np.ndarray:
+    """The earlier picture with the later one's exposure, so that both can be compared.
+
+    One gain, the median over the cells of a grid, and only where the cells agree: what a turning
+    camera brings into view changes each of them differently.
+
+    Args:
+        previous, current: (H, W) uint8. mask: people, bool, or None.
+    """
+    before, after = _cell_levels(previous, mask), _cell_levels(current, mask)
+    known = np.isfinite(before) & np.isfinite(after)
+    if known.sum() < 4:
+        return previous
+    change = np.log(after[known] / before[known])
+    gain = float(np.median(change))
+    spread = float(np.median(np.abs(change - gain)))
+    if abs(gain) < MIN_LOG_GAIN or spread > 0.3 * abs(gain):
+        return previous
+    return cv2.convertScaleAbs(previous, alpha=float(np.exp(gain)))
+
+
+def _cell_levels(image: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """Mean brightness (GRID * GRID,) of the background in every cell; NaN where people are."""
+    size, area = (GRID, GRID), cv2.INTER_AREA
+    levels = cv2.resize(image.astype(np.float32), size, interpolation=area)
+    if mask is not None:
+        people = cv2.resize(mask.astype(np.float32), size, interpolation=area)
+        levels = np.where(people > 0, np.nan, levels)
+    return np.where(levels > 1, levels, np.nan).ravel()
 
 
 def _epipolar_inliers(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 from recon.core.camera import Intrinsics
 from recon.core.geometry import Array, matrix_to_rotvec, rotvec_to_matrix
 from slam.backends.rotation import FOCAL_RELATIVE_STD
-from slam.rotations import Pair, fit_rotation, search_focal
+from slam.rotations import Pair, fit_rotation, fit_zoom, search_focal
 
 INTRINSICS = Intrinsics.from_fov(640, 360, fov_deg=60, source="prior")
 
@@ -57,3 +57,15 @@ def test_a_small_turn_leaves_the_focal_length_open() -> None:
     truth = replace(INTRINSICS, fx=700.0, fy=700.0)
     found = search_focal([turned(np.array([0.0, 0.01, 0.0]), truth)], INTRINSICS)
     assert found.relative_std > FOCAL_RELATIVE_STD
+
+
+@pytest.mark.parametrize("zoom", [0.8, 1.0, 1.3])
+def test_a_zoom_is_measured_beside_a_turn(zoom: float) -> None:
+    rng = np.random.default_rng(5)
+    a = rng.uniform([150, 100], [490, 260], (200, 2))
+    points = INTRINSICS.unproject(a, rng.uniform(2, 9, len(a)))
+    lens = replace(INTRINSICS, fx=zoom * INTRINSICS.fx, fy=zoom * INTRINSICS.fy)
+    b = lens.project(points @ rotvec_to_matrix(np.array([0.02, -0.05, 0.01])).T)
+    found, residual = fit_zoom(a, b + rng.normal(0, 0.1, b.shape), INTRINSICS)
+    assert found == pytest.approx(zoom, rel=0.004)
+    assert residual < 0.3
