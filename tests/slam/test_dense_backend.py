@@ -29,6 +29,16 @@ def test_the_path_of_a_carried_camera_is_found_from_flow_alone(person: bool) -> 
     assert 0.5 < np.median(depth) < 2  # the unit is the median depth
 
 
+def test_an_unknown_focal_length_is_kept_where_flow_hardly_determines_it() -> None:
+    clip = RenderedClip(travelling(40, metres=1.2))
+    trajectory, report = solve(clip, backend="dense_ba", kind="moving")
+    (focal,) = (d for d in report.decisions if d.name == "focal length")
+    assert "dense bundle" in focal.why
+    kept = trajectory.intrinsics.source == "prior"
+    assert kept == focal.why.startswith("kept as assumed")
+    assert abs(trajectory.intrinsics.fx / INTRINSICS.fx - 1) < 0.2
+
+
 @pytest.mark.parametrize("poses", [panning(40, degrees=15), standing(40)], ids=["pan", "tripod"])
 def test_without_parallax_no_path_is_invented(poses: np.ndarray) -> None:
     with pytest.raises(CameraError, match="--camera static"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from recon.core.camera import CameraTrajectory
 from recon.core.depth import KeyframeDepth
 from recon.core.errors import InputError
 from recon.core.geometry import Array, invert_transform
+from recon.core.scene import Scene
+from recon.core.stage import StageReport
+from slam.camera import CameraConfig, run
 from slam.dense_ba import cell_centers
 from slam.dense_depth import (
     MAX_POINTS,
@@ -113,6 +117,24 @@ def test_views_across_a_cut_are_not_compared() -> None:
     scene = dense_depth(tracks, known_path(clip, shot_starts=np.array(keys)))
     assert np.all(scene.depth.weights == 0)
     assert len(scene.points_slam) == 0
+
+
+def test_the_stage_keeps_depth_of_a_moving_camera_only(tmp_path: Path) -> None:
+    scene = Scene.create(tmp_path / "scene")
+    clips = (RenderedClip(travelling(40, metres=1.0)), RenderedClip(standing(12)))
+    for clip, expected in zip(clips, (True, False), strict=True):
+        scene.save("video.npz", [clip.info])
+        scene.save("people.npz", [])
+        for stage in ("video", "people"):
+            scene.record(stage, CameraConfig(), StageReport(backend=""), seconds=0, code_version="")
+        config = CameraConfig(focal_px=INTRINSICS.fx)
+        report = run(scene, config, frames=clip)
+        scene.record("camera", config, report, seconds=0, code_version="")
+        depth = Scene.open(scene.path).keyframe_depth
+        assert (depth is not None) == ("depth_keyframes" in report.numbers) == expected
+        assert (len(scene.camera.points_slam) > 2000) == expected
+        if depth is not None:
+            assert depth.inverse_depth.shape[1:] == (30, 40)
 
 
 def test_triangulation_of_exact_rays_is_exact() -> None:
