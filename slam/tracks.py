@@ -254,9 +254,10 @@ def match_exposure(
 def _cell_levels(image: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     """Mean brightness (GRID * GRID,) of the background in every cell; NaN where people are."""
     size, area = (GRID, GRID), cv2.INTER_AREA
-    levels = cv2.resize(image.astype(np.float32), size, interpolation=area)
+    thumb = cv2.resize(image, (8 * GRID, 8 * GRID), interpolation=area)
+    levels = cv2.resize(thumb.astype(np.float32), size, interpolation=area)
     if mask is not None:
-        people = cv2.resize(mask.astype(np.float32), size, interpolation=area)
+        people = cv2.resize(255 * mask.astype(np.uint8), size, interpolation=area)
         levels = np.where(people > 0, np.nan, levels)
     return np.where(levels > 1, levels, np.nan).ravel()
 
