@@ -11,7 +11,7 @@ from tyro.conf import arg
 from recon.core.errors import InputError
 
 Seconds = Annotated[float | None, arg(metavar="SECONDS")]
-CameraChoice = Literal["auto", "static", "rotating", "moving"]
+CameraChoice = Literal["auto", "static", "rotating", "zooming", "moving"]
 
 
 @dataclass(frozen=True, kw_only=True)
