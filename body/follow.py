@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from body.detect import Detections, Detector, TiledDetector, pairwise_overlap
+from body.hands import HandPair, stack_hands
 from body.landmarks import Landmarker, Landmarks, Roi, settle
 from body.track import (
     Person,
@@ -45,6 +46,7 @@ class History:
     landmarks: list[Array] = field(default_factory=list)
     mask_bits: list[np.ndarray] = field(default_factory=list)
     Ts_image_roi: list[Array] = field(default_factory=list)
+    hands: list[HandPair] = field(default_factory=list)
     mask_size: int = 0
     supports: int = 0
     passes: int = 0
@@ -86,6 +88,7 @@ class History:
             keypoint_conf=np.stack(self.keypoint_conf),
             landmarks=np.stack(self.landmarks),
             masks=masks,
+            **stack_hands(self.hands),
         )
 
 

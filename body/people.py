@@ -9,6 +9,7 @@ import numpy as np
 
 from body.detect import DETECTORS, Detector, load_backend
 from body.follow import History, Walk
+from body.hands import HAND_LANDMARKERS, HandFollower
 from body.landmarks import LANDMARKERS, Landmarker
 from recon.core.errors import InputError
 from recon.core.people import PersonTrack
@@ -27,6 +28,7 @@ class PeopleConfig:
         detect_every: seconds between detector passes; a lost person triggers one at once.
         max_gap: seconds that a lost person is waited for.
         min_duration: seconds; people seen for less are dropped (half the clip if that is less).
+        hands: whether to look for hands too.
     """
 
     people: str = "all"
@@ -35,6 +37,7 @@ class PeopleConfig:
     detect_every: float = 0.25
     max_gap: float = 2.0
     min_duration: float = 0.5
+    hands: bool = False
     threads: int = 0
 
     def __post_init__(self) -> None:
@@ -68,9 +71,14 @@ def run(
     """
     detector = load_backend(DETECTORS, config.detector, "--detector")(threads=config.threads)
     landmarker = load_backend(LANDMARKERS, config.keypoints, "--keypoints")(threads=config.threads)
+    hands = None
+    if config.hands:
+        network = load_backend(HAND_LANDMARKERS, "mediapipe", "--hands")
+        hands = HandFollower(network(threads=config.threads))
     tracks = track_people(
-        frames, frames.info, config, detector=detector, landmarker=landmarker, progress=progress
-    )
+        frames, frames.info, config,
+        detector=detector, landmarker=landmarker, hands=hands, progress=progress,
+    )  # fmt: skip
     scene.save("tracking.npz", tracks)
     return tracks_report(tracks, frames.info, f"{config.detector} + {config.keypoints}")
 
@@ -82,6 +90,7 @@ def track_people(
     *,
     detector: Detector,
     landmarker: Landmarker,
+    hands: HandFollower | None = None,
     progress: Progress = no_progress,
 ) -> list[PersonTrack]:
     """Everybody in the video, most important first; one walk, memory flat but for the result.
@@ -98,8 +107,24 @@ def track_people(
     )
     for done, frame in enumerate(frames, start=1):
         walk.step(frame)
+        if hands is not None:
+            _add_hands(hands, frame, walk.histories)
         progress(done, len(video.times))
     return finish_tracks(walk.histories, video, config)
+
+
+def _add_hands(hands: HandFollower, frame: Frame, histories: Sequence[History]) -> None:
+    """Looks for the hands of everybody who was seen in this frame."""
+    for key, person in enumerate(histories):
+        if person.frame_idx and person.frame_idx[-1] == frame.index:
+            pair = hands.look(
+                frame.image,
+                key,
+                keypoints_px=person.keypoints_px[-1],
+                conf=person.keypoint_conf[-1],
+                landmarks=person.landmarks[-1],
+            )
+            person.hands.append(pair)
 
 
 def finish_tracks(

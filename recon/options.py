@@ -65,6 +65,8 @@ class CameraOptions(ClipOptions):
 class RunOptions(CameraOptions):
     """Everything about a run."""
 
+    hands: bool = False
+    """Look for the hands too, and bend the fingers as they do."""
     body_model: Annotated[str, arg(metavar="NAME")] = "anny"
     """Body model: anny (built in), smpl or smplx (from your own licensed files)."""
     body_model_path: Annotated[Path | None, arg(metavar="DIR")] = None

@@ -158,7 +158,10 @@ class Work:
 
         options = self.options
         tracking = PeopleConfig(
-            people=options.people, detector=options.detector, keypoints=options.keypoints
+            people=options.people,
+            detector=options.detector,
+            keypoints=options.keypoints,
+            hands=options.hands,
         )
         camera = CameraConfig(
             kind=options.camera,

@@ -68,6 +68,7 @@ class PersonTrack:
         landmarks: (N, 33, 3) metres, axes of the camera, origin at mid-hip.
         masks: one per frame.
         hands_px: (N, 2, 21, 2) left and right hand, or None. hands_conf: (N, 2), or None.
+        hands_3d: (N, 2, 21, 3) metres, axes of the picture, origin at each wrist, or None.
     """
 
     track_id: int
@@ -80,6 +81,7 @@ class PersonTrack:
     masks: RoiMasks
     hands_px: Array | None = None
     hands_conf: Array | None = None
+    hands_3d: Array | None = None
 
     def __post_init__(self) -> None:
         n = len(self.frame_idx)
@@ -94,6 +96,8 @@ class PersonTrack:
             check_array("hands_px", self.hands_px, (n, 2, 21, 2))
         if self.hands_conf is not None:
             check_array("hands_conf", self.hands_conf, (n, 2))
+        if self.hands_3d is not None:
+            check_array("hands_3d", self.hands_3d, (n, 2, 21, 3))
 
 
 @dataclass(frozen=True, kw_only=True)
