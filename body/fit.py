@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from body.hand_fit import fit_hands
 from body.initial_pose import initial_root, initial_rotations
 from body.kinematics import NUM_BODY, BodyState, posed_keypoints
 from body.models import load_body_model
@@ -163,6 +164,11 @@ def fit_track(
     rotations = np.tile(np.eye(3), (len(frame_idx), NUM_JOINTS, 1, 1))
     rotations[:, :NUM_BODY] = state.rotations
     poses = BodyPoses(root=state.root, rotations=rotations)
+    if track.hands_px is not None:
+        poses = fit_hands(
+            track, frame_idx, poses,
+            times=times, intrinsics=intrinsics, model=model, shape=state.shape,
+        )  # fmt: skip
     points, _, _ = posed_keypoints(state, model.rest_body(state.shape))
     error = np.linalg.norm(intrinsics.project(points) - evidence.keypoints_px, axis=-1)
     visible = (evidence.weights > VISIBLE)[:, _BODY_KEYPOINTS]
