@@ -7,7 +7,7 @@ frame: the wrist's rotation and the angles of the finger joints about anatomical
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from recon.core.rig import forward_kinematics
 from recon.core.skeletons import CANONICAL_JOINTS
 
 _NUM_DOF = 3 + NUM_ANGLES
+_WINDOW, _CONTEXT = 600, 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,10 @@ class _Seen:
     wrist: Array
     R_camera_forearm: Array
     R_sight_camera: Array
+
+    def take(self, rows: slice) -> _Seen:
+        """What was seen in some frames."""
+        return _Seen(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +124,14 @@ def fit_hands(
             R_camera_forearm=turned[:, elbow],
             R_sight_camera=R_sight_camera,
         )
-        state = _Fit(hand, seen, noise).solve()
-        rotations[:, hand.wrist] = state.wrist
-        rotations[:, hand.fingers] = finger_rotations(hand, state.angles)
+        # Windows keep memory flat; so far beyond their ends nothing is felt any more.
+        for start in range(0, len(frame_idx), _WINDOW):
+            first = max(start - _CONTEXT, 0)
+            rows = slice(first, start + _WINDOW + _CONTEXT)
+            state = _Fit(hand, seen.take(rows), noise).solve()
+            kept, own = slice(start, start + _WINDOW), slice(start - first, start - first + _WINDOW)
+            rotations[kept, hand.wrist] = state.wrist[own]
+            rotations[kept, hand.fingers] = finger_rotations(hand, state.angles[own])
     return replace(poses, rotations=rotations)
 
 

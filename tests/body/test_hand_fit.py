@@ -205,6 +205,16 @@ def test_tracks_without_hands_change_nothing(model: BodyModel, rig: Rig):
     assert fitted(model, bare, still, TIMES[:5]) is still
 
 
+def test_windows_meet_without_a_seam(model: BodyModel, rig: Rig, monkeypatch: pytest.MonkeyPatch):
+    times = np.arange(100) / 30
+    truth, still = body_with_hands(rig, times)
+    track = track_of(rig, truth, noise_px=1.0)
+    whole = fitted(model, track, still, times)
+    monkeypatch.setattr("body.hand_fit._WINDOW", 35)
+    parts = fitted(model, track, still, times)
+    assert 0 < errors_deg(whole, parts, HANDS).max() < 1.5
+
+
 @pytest.mark.parametrize("num", [1, 2, 3])
 def test_short_tracks_can_be_fitted(model: BodyModel, rig: Rig, num: int):
     truth, still = body_with_hands(rig, TIMES[:num])
