@@ -233,8 +233,6 @@ def run(
         trajectory = with_dense_points(trajectory, dense)
         report = replace(report, numbers={**report.numbers, **dense.numbers})
         scene.save("depth.npz", [dense.depth])
-    else:
-        (scene.path / "depth.npz").unlink(missing_ok=True)
     scene.save("camera.npz", [trajectory])
     return report
 

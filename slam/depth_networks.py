@@ -15,7 +15,6 @@ from recon.core.depth import KeyframeDepth
 from recon.core.errors import InputError, MissingDependencyError
 from recon.core.geometry import Array
 from recon.core.scene import Scene
-from recon.core.storage import load_items
 from recon.core.video import Frame, FrameSource
 from slam.depth_scale import DepthEvidence, MetricDepth
 from slam.masks import people_masks
@@ -186,9 +185,7 @@ def depth_evidence(scene: Scene, frames: FrameSource, model: str | None) -> Dept
     Raises:
         MissingDependencyError, InputError: the network cannot be used.
     """
-    path = scene.path / "depth.npz"
-    kept = load_items(path, KeyframeDepth) if path.exists() else []
-    keyframes = kept[0] if kept else None
+    keyframes = scene.keyframe_depth
     body = scene.manifest["stages"].get("body", {}).get("config", {})
     stature_known = body.get("stature") is not None
     network = None

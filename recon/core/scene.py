@@ -44,6 +44,9 @@ STAGE_FILES: dict[StageName, tuple[str, ...]] = {
     "world": ("placement.npz", "world.npz"),
 }
 
+OPTIONAL_FILES: dict[StageName, tuple[str, ...]] = {"camera": ("depth.npz",)}
+"""Files that a stage leaves for some clips only; they belong to its result where they are."""
+
 CONVENTIONS = {
     "camera": "OpenCV: +x right, +y down, +z forward; pixel centres at (0.5, 0.5)",
     "slam": "the camera tracker's own frame: arbitrary scale and gauge",
@@ -154,9 +157,8 @@ class Scene:
     @property
     def keyframe_depth(self) -> KeyframeDepth | None:
         """Dense depth of the camera's keyframes; None where the camera stood or only turned."""
-        if not (self.path / "depth.npz").exists():
-            return None
-        return self._load("camera", "depth.npz", KeyframeDepth)[0]
+        depth = self._load("camera", "depth.npz", KeyframeDepth, optional=True)
+        return depth[0] if depth else None
 
     @property
     def camera_motions(self) -> list[CameraMotion]:
@@ -178,12 +180,16 @@ class Scene:
         """Bodies in the world frame."""
         return self._load("world", "world.npz", WorldMotion)
 
-    def _load(self, stage: StageName, name: str, kind: type) -> list[Any]:
+    def _load(
+        self, stage: StageName, name: str, kind: type, *, optional: bool = False
+    ) -> list[Any]:
         if stage not in self.manifest["stages"]:
             raise StaleSceneError(
                 f"expected the stage '{stage}' in {self.path}, which has not run; "
                 "finish it with: recon run VIDEO"
             )
+        if optional and not (self.path / name).exists():
+            return []
         try:
             return load_items(self.path / name, kind)
         except ReconError as error:
@@ -253,10 +259,23 @@ class Scene:
             }
         self._write()
 
+    def is_current(self, stage: StageName) -> bool:
+        """Whether a stage has run, and on the results that the scene holds now."""
+        record = self.manifest["stages"].get(stage)
+        if record is None or record["inputs"] != self._input_hashes(stage):
+            return False
+        # Imported scenes lack the first stages.
+        return all(self.is_current(s) for s in STAGE_INPUTS[stage] if record["inputs"][s])
+
     def forget(self, stage: StageName) -> None:
-        """Drops a stage's record, so that the next run repeats it."""
+        """Drops a stage's record, so that the next run repeats it.
+
+        Its optional files go too: the next run may leave none, and these would pass for its own.
+        """
         if self.manifest["stages"].pop(stage, None) is not None:
             self._write()
+        for name in OPTIONAL_FILES.get(stage, ()):
+            (self.path / name).unlink(missing_ok=True)
 
     def note(self, key: str, value: Any) -> None:
         """Keeps a JSON value in scene.json beside the stages' records."""
@@ -279,7 +298,10 @@ class Scene:
         return None if record is None else float(record["seconds"])
 
     def _output_hash(self, stage: StageName) -> str:
-        return _hash_files([self.path / name for name in STAGE_FILES[stage]])
+        optional = [self.path / name for name in OPTIONAL_FILES.get(stage, ())]
+        return _hash_files(
+            [*(self.path / name for name in STAGE_FILES[stage]), *filter(Path.exists, optional)]
+        )
 
     def _input_hashes(self, stage: StageName) -> dict[str, str | None]:
         stages = self.manifest["stages"]

@@ -184,3 +184,31 @@ def test_a_scene_never_mixes_with_other_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"scene\.json"):
         Scene.open(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_an_optional_file_is_part_of_its_stage_and_goes_with_it(tmp_path: Path) -> None:
+    scene = all_finished(tmp_path / "s")
+    depth = scene.path / "depth.npz"
+    depth.write_bytes(b"of another run")
+    assert stale(scene) == {"camera": "its files changed"}, "what nobody recorded is no result"
+    finish(scene, "camera")
+    assert stale(scene) == dict.fromkeys(("body", "world"), "its inputs changed")
+    depth.write_bytes(b"tampered with")
+    assert stale(scene)["camera"] == "its files changed"
+    scene.forget("camera")
+    assert not depth.exists()
+    finish(scene, "camera")
+    assert stale(scene) == {}, "without depth again, as at first"
+
+
+def test_a_stage_is_current_until_anything_before_it_changes(tmp_path: Path) -> None:
+    scene = all_finished(tmp_path / "s")
+    assert all(scene.is_current(stage) for stage in STAGE_INPUTS)
+    finish(scene, "people", content="other")
+    finish(scene, "camera")
+    current = {stage for stage in STAGE_INPUTS if scene.is_current(stage)}
+    assert current == {"video", "tracking", "people", "camera"}
+    made = make_scene(tmp_path / "made", num_frames=4)
+    assert made.is_current("world"), "a scene without tracking, as imported ones are"
+    made.forget("camera")
+    assert not made.is_current("world")
