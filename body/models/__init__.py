@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 BODY_MODELS: dict[str, str] = {
     "anny": "body.models.anny:AnnyModel",
     "smplx": "body.models.smplx:SmplxModel",
+    "smplh": "body.models.smplx:SmplhModel",
     "smpl": "body.models.smplx:SmplModel",
 }
 """Every body model by name, as "module:class"; a class is called with the user's path or None."""

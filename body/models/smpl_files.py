@@ -1,4 +1,4 @@
-"""Finds and reads the licensed SMPL and SMPL-X files that a user brings along."""
+"""Finds and reads the licensed SMPL, SMPL-H and SMPL-X files that a user brings along."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def find_model_file(path: Path | None, names: Sequence[str], *, folder: str, web
 
 
 def read_model_file(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an SMPL or SMPL-X model file (.npz or .pkl), by their official names.
+    """The arrays of an SMPL, SMPL-H or SMPL-X model file (.npz or .pkl), by their official names.
 
     Pickles run no code of theirs: whatever is not a plain array is kept as inert data, from which
     the arrays of chumpy (which modern Python cannot install) and SciPy are taken out.
@@ -59,7 +59,7 @@ def read_model_file(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path}: {error}") from None
     except Exception as error:  # a damaged pickle can raise anything
         raise InputError(
-            f"expected an SMPL or SMPL-X model file (.npz or .pkl), got {path}: "
+            f"expected an SMPL, SMPL-H or SMPL-X model file (.npz or .pkl), got {path}: "
             f"{type(error).__name__}: {error}; download it again"
         ) from error
 

@@ -1,9 +1,9 @@
-"""SMPL-X and SMPL (Max Planck Society) from the user's own licensed files.
+"""SMPL-X, SMPL-H and SMPL (Max Planck Society) from the user's own licensed files.
 
 Nothing of them is part of this project: the skinning function and the vertex numbers come from
 the package `smplx`, an extra under its own restrictive licence.
 
-Both models rotate their joints as our canonical motion does, so rotations pass through unchanged.
+All rotate their joints as our canonical motion does, so rotations pass through unchanged.
 Their pelvis does not lie at the origin of the template but at J0 (`pelvis_offset`), about 35 cm
 below it in SMPL-X, and `transl` moves that origin: for motion files, `transl = root - J0`.
 """
@@ -57,7 +57,7 @@ _HAND_LENGTH = 0.085
 
 
 class _SmplFamily(RiggedBodyModel):
-    """What SMPL-X and SMPL share: a linear shape space, pose blend shapes, aligned joints."""
+    """What the three share: a linear shape space, pose blend shapes, aligned joints."""
 
     num_vertices: ClassVar[int]
     file_names: ClassVar[tuple[str, ...]]
@@ -214,6 +214,22 @@ class SmplxModel(_SmplFamily):
     website = "smpl-x.is.tue.mpg.de"
     vertex_table = "smplx"
     owners = (*range(22), _HEAD, _HEAD, _HEAD, *range(22, NUM_JOINTS))
+
+
+class SmplhModel(_SmplFamily):
+    """SMPL-H (Romero et al. 2017): SMPL with MANO's fifteen joints per hand, and ten betas.
+
+    Only the extended release has a neutral body, in `neutral/model.npz`; a file of one sex is
+    taken where it is given itself.
+    """
+
+    name = "smplh"
+    licence = "SMPL+H Model License (non-commercial research)"
+    num_vertices = 6890
+    file_names = ("SMPLH_NEUTRAL.npz", "SMPLH_NEUTRAL.pkl", "neutral/model.npz")
+    website = "mano.is.tue.mpg.de"
+    vertex_table = "smplh"
+    owners = tuple(range(NUM_JOINTS))
 
 
 class SmplModel(_SmplFamily):

@@ -1,11 +1,11 @@
-"""Motion as .npz: AMASS's SMPL-X layout for other programs, and our own with nothing left out."""
+"""Motion as .npz: AMASS's layouts for other programs, and our own with nothing left out."""
 
 from __future__ import annotations
 
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,8 +18,15 @@ from recon.export.motion import ExportPerson, person_at_fixed_rate, require_peop
 
 logger = logging.getLogger(__name__)
 
-SMPLX_MEAN_PELVIS: Array = np.array([0.0031, -0.3514, 0.0120])
-"""Pelvis joint of the neutral SMPL-X mean body (betas 0) in the model's coordinates, metres."""
+AmassModel = Literal["smplx", "smplh"]
+
+_SMPL_PELVIS: Array = np.array([-0.0018, -0.2233, 0.0282])
+MEAN_PELVIS: dict[str, Array] = {
+    "smplx": np.array([0.0031, -0.3514, 0.0120]),
+    "smplh": _SMPL_PELVIS,
+    "smpl": _SMPL_PELVIS,
+}
+"""Pelvis joint of each neutral mean body (betas 0) in the model's own coordinates, metres."""
 
 NUM_BETAS = 16
 
@@ -29,50 +36,68 @@ POSE_PARAMETERIZATION = (
 )
 
 
-def smplx_betas(person: ExportPerson) -> tuple[Array, str]:
-    """SMPL-X betas (16,) and where they come from, in words."""
+def amass_betas(person: ExportPerson, model: AmassModel) -> tuple[Array, str]:
+    """Betas (16,) of a model and where they come from, in words."""
     shape = person.motion.shape
     betas = np.zeros(NUM_BETAS)
-    if shape.model != "smplx":
+    if shape.model != model:
         return betas, (
-            f"zeros (mean body): the shape was fitted as '{shape.model}', "
-            "see shape_names and shape_values"
+            f"zeros (mean body): the shape was fitted as '{shape.model}', see shape_names and "
+            f"shape_values; for betas: recon convert SCENE --to {model}"
         )
     used = shape.values[:NUM_BETAS]
     betas[: len(used)] = used
     return betas, "fitted"
 
 
-def smplx_pelvis(person: ExportPerson) -> tuple[Array, str]:
-    """Pelvis joint J0 (3,) of the body that the betas describe, in SMPL-X's own coordinates.
+def rest_pelvis(person: ExportPerson, model: AmassModel) -> tuple[Array, str]:
+    """Pelvis joint J0 (3,) of the body that the betas describe, in the model's own coordinates.
 
-    Also says where it comes from: an SMPL-X rig bound in the model's coordinates holds J0 of its
+    Also says where it comes from: a rig of the model bound in its coordinates holds J0 of its
     betas; otherwise it is the mean body's, exact for betas 0.
     """
     pelvis = invert_transform(person.rig.Ts_joint_bind[0])[:3, 3]
-    if person.motion.shape.model != "smplx":
-        return SMPLX_MEAN_PELVIS, "the mean body's"
-    # An imported SMPL-X motion may be shown by another model's body.
-    if person.rig.model == "smplx" and np.linalg.norm(pelvis) > 0.1:
+    if person.motion.shape.model != model:
+        return MEAN_PELVIS[model], "the mean body's"
+    # An imported motion may be shown by another model's body.
+    if person.rig.model == model and np.linalg.norm(pelvis) > 0.1:
         return pelvis, "of these betas"
-    logger.warning("%s: trans assumes the pelvis of SMPL-X's mean body", person.name)
-    return SMPLX_MEAN_PELVIS, "the mean body's, some centimetres off for these betas"
+    logger.warning("%s: trans assumes the pelvis of the %s mean body", person.name, model)
+    return MEAN_PELVIS[model], "the mean body's, some centimetres off for these betas"
 
 
-def amass_arrays(person: ExportPerson, file_name: str) -> dict[str, Any]:
-    """The keys of an AMASS SMPL-X file (z-up world, metres, one frame rate), and what they mean.
+def amass_arrays(
+    person: ExportPerson, file_name: str, model: AmassModel = "smplx"
+) -> dict[str, Any]:
+    """The keys of an AMASS file (z-up world, metres, one frame rate), and what they mean.
 
-    SMPL-X turns the body about its pelvis, which lies at J0(betas) before `trans` is added:
-    trans = pelvis_world - J0. AMASS's root_orient holds the turn from y-up to z-up.
-    Source: Mahmood et al. 2019, AMASS; Pavlakos et al. 2019, SMPL-X.
+    SMPL-X and SMPL-H turn the body about its pelvis, which lies at J0(betas) before `trans` is
+    added: trans = pelvis_world - J0. AMASS's root_orient holds the turn from y-up to z-up.
+    Source: Mahmood et al. 2019, AMASS; Pavlakos et al. 2019, SMPL-X; Romero et al. 2017, SMPL-H.
     """
     fixed = person_at_fixed_rate(person, file_name)
     rotvec = matrix_to_rotvec(fixed.poses.rotations)
     n = len(rotvec)
     root, body, hand = (rotvec[:, a:b].reshape(n, -1) for a, b in ((0, 1), (1, 22), (22, 52)))
+    betas, source = amass_betas(person, model)
+    pelvis, pelvis_source = rest_pelvis(person, model)
+    arrange = _smplx_keys if model == "smplx" else _smplh_keys
+    return arrange(root, body, hand, fixed.fps) | {
+        "trans": fixed.poses.root - pelvis,
+        "betas": betas,
+        "gender": "neutral",
+        "times": fixed.times,
+        "resampled": fixed.resampled,
+        "betas_source": source,
+        "pelvis_rest": pelvis,
+        "pelvis_rest_source": pelvis_source,
+    }
+
+
+def _smplx_keys(root: Array, body: Array, hand: Array, fps: float) -> dict[str, Any]:
+    """The pose as AMASS's SMPL-X files name it, from axis-angles (N, 3), (N, 63), (N, 90)."""
+    n = len(root)
     jaw, eye = np.zeros((n, 3)), np.zeros((n, 6))
-    betas, source = smplx_betas(person)
-    pelvis, pelvis_source = smplx_pelvis(person)
     return {
         "poses": np.concatenate([root, body, jaw, eye, hand], axis=1),
         "root_orient": root,
@@ -80,18 +105,21 @@ def amass_arrays(person: ExportPerson, file_name: str) -> dict[str, Any]:
         "pose_hand": hand,
         "pose_jaw": jaw,
         "pose_eye": eye,
-        "trans": fixed.poses.root - pelvis,
-        "betas": betas,
+        "not_estimated": ("pose_jaw", "pose_eye"),
         "num_betas": NUM_BETAS,
-        "gender": "neutral",
         "surface_model_type": "smplx",
-        "mocap_frame_rate": fixed.fps,
-        "mocap_time_length": n / fixed.fps,
-        "times": fixed.times,
-        "resampled": fixed.resampled,
-        "betas_source": source,
-        "pelvis_rest": pelvis,
-        "pelvis_rest_source": pelvis_source,
+        "mocap_frame_rate": fps,
+        "mocap_time_length": n / fps,
+    }
+
+
+def _smplh_keys(root: Array, body: Array, hand: Array, fps: float) -> dict[str, Any]:
+    """The same as AMASS's SMPL-H files name it; the soft-tissue coefficients stay at rest."""
+    return {
+        "poses": np.concatenate([root, body, hand], axis=1),
+        "dmpls": np.zeros((len(root), 8)),
+        "not_estimated": ("dmpls",),
+        "mocap_framerate": fps,
     }
 
 
@@ -141,12 +169,15 @@ def _description(person: ExportPerson) -> dict[str, Any]:
 
 
 def export(scene: Scene, out: Path) -> list[Path]:
-    """Writes personN_smplx.npz (AMASS keys) and personN_motion.npz (everything) per person."""
+    """Writes personN_smplx.npz, _smplh.npz (AMASS keys) and _motion.npz (everything) of each."""
     written = []
     for person in require_people(scene, "motion files"):
-        smplx, native = out / f"{person.name}_smplx.npz", out / f"{person.name}_motion.npz"
+        smplx, smplh, native = (
+            out / f"{person.name}_{kind}.npz" for kind in ("smplx", "smplh", "motion")
+        )
         for path, arrays in (
             (smplx, amass_arrays(person, smplx.name)),
+            (smplh, amass_arrays(person, smplh.name, "smplh")),
             (native, native_arrays(person)),
         ):
             content = {key: np.asarray(v) for key, v in (arrays | _description(person)).items()}

@@ -34,8 +34,6 @@ IMPORTERS: dict[str, str] = {
 
 _STAGES: tuple[StageName, ...] = ("video", "camera", "body", "world")
 ASSUMED_FPS = 30.0
-SMPL_MEAN_PELVIS: Array = np.array([-0.0018, -0.2233, 0.0282])
-"""Pelvis joint of the SMPL and SMPL-H mean body (betas 0) in the model's coordinates, metres."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +57,7 @@ def import_scene(
     """The scene in `folder`, written from another program's result.
 
     Args:
-        fps: for files that do not tell. body_model_path: the licensed SMPL-X or SMPL files;
+        fps: for files that do not tell. body_model_path: the licensed SMPL-X, SMPL-H or SMPL files;
             without them an Anny body of mean shape stands for the person, which the scene says.
 
     Raises:
@@ -127,15 +125,13 @@ def _body(imported: Imported, person: ImportedPerson, path: Path | None) -> Body
     """The body that the file means if its licensed model is there, else a mean Anny body."""
     from body.models import load_body_model
     from body.models.smplx import NUM_BETAS
-    from recon.export.motion_npz import SMPLX_MEAN_PELVIS
+    from recon.export.motion_npz import MEAN_PELVIS
     from recon.imports.assemble import Body
 
     if path is None:
         model = load_body_model("anny")
-        pelvis = SMPLX_MEAN_PELVIS if imported.model == "smplx" else SMPL_MEAN_PELVIS
-        return Body(rig=model.skinning_spec(model.param_spec.mean), pelvis=pelvis)
-    if imported.model == "smplh":
-        raise InputError("expected no --body-model-path for SMPL-H, which is not supported yet")
+        rig = model.skinning_spec(model.param_spec.mean)
+        return Body(rig=rig, pelvis=MEAN_PELVIS[imported.model])
     model = load_body_model(imported.model, path)
     betas = np.zeros(NUM_BETAS)
     betas[: len(person.betas)] = person.betas[:NUM_BETAS]

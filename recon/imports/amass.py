@@ -34,7 +34,7 @@ def read(path: Path) -> Imported:
             f"expected poses of 165 (SMPL-X) or 156 (SMPL-H) numbers a frame in {path}, got "
             f"{poses.shape[1]}"
         )
-    hands = poses[:, -90:]
+    model, hands = _WIDTHS[poses.shape[1]], poses[:, -90:]
     rate = "mocap_frame_rate" if "mocap_frame_rate" in data else "mocap_framerate"
     person = ImportedPerson(
         frame_idx=np.arange(len(poses)),
@@ -47,9 +47,21 @@ def read(path: Path) -> Imported:
     )
     return Imported(
         source="amass",
-        model=_WIDTHS[poses.shape[1]],
+        model=model,
         people=[person],
         fps=float(field(data, rate, (), path)),
         R_world_file=np.eye(3),
         floor_known=True,
+        notes=_notes(str(data.get("gender", "neutral")), model),
+    )
+
+
+def _notes(gender: str, model: str) -> tuple[str, ...]:
+    """What to say about betas of a body of one sex (some files hold the text as b'male')."""
+    sex = next((sex for sex in ("female", "male") if sex in gender), None)
+    if sex is None:
+        return ()
+    return (
+        f"the betas are those of {model}'s {sex} body: they fit only where --body-model-path is "
+        "that model's own file",
     )

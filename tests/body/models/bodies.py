@@ -156,3 +156,14 @@ def smpl_arrays(vertex_ids: dict[str, int]) -> dict[str, Any]:
         "bs_type": "lrotmin", "weights_prior": model["weights"],
         "vert_sym_idxs": np.arange(6890),
     }  # fmt: skip
+
+
+def smplh_arrays(vertex_ids: dict[str, int]) -> dict[str, Any]:
+    """The content of a neutral/model.npz of the extended SMPL-H release (16 shape directions)."""
+    model: dict[str, Any] = fake_model(6890, vertex_ids, _smpl_joints(), list(range(NUM_JOINTS)))
+    rng = np.random.default_rng(5)
+    model["shapedirs"] = model["shapedirs"][..., :16]
+    for side in "lr":
+        model[f"hands_mean{side}"] = rng.normal(0, 0.3, 45)
+        model[f"hands_components{side}"] = rng.normal(0, 0.3, (45, 45))
+    return model | {"bs_style": "lbs", "bs_type": "lrotmin", "J": np.zeros((52, 3))}

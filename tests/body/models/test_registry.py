@@ -13,6 +13,7 @@ from recon.core.skeletons import CANONICAL_JOINTS
 
 LICENSED = [
     ("smplx", "SMPLX_NEUTRAL.npz", "smpl-x.is.tue.mpg.de"),
+    ("smplh", "SMPLH_NEUTRAL.npz", "mano.is.tue.mpg.de"),
     ("smpl", "SMPL_NEUTRAL.npz", "//smpl.is.tue.mpg.de"),
 ]
 

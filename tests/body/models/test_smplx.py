@@ -12,7 +12,7 @@ import pytest
 
 from body.models.anny import AnnyModel
 from body.models.smpl_files import find_model_file, read_model_file
-from body.models.smplx import SmplModel, SmplxModel
+from body.models.smplx import SmplhModel, SmplModel, SmplxModel
 from recon.core.errors import InputError
 from recon.core.geometry import matrix_to_rotvec
 from recon.core.people import BodyPoses
@@ -22,6 +22,7 @@ from tests.body.models.bodies import (
     random_poses,
     rest_poses,
     smpl_arrays,
+    smplh_arrays,
     write_smplx,
 )
 
@@ -90,6 +91,23 @@ def smpl_model(smpl_content: dict[str, Any], tmp_path_factory: pytest.TempPathFa
     return SmplModel(path)
 
 
+@pytest.fixture(scope="module")
+def smplh_content() -> dict[str, Any]:
+    from smplx.vertex_ids import vertex_ids
+
+    return smplh_arrays(vertex_ids["smplh"])
+
+
+@pytest.fixture(scope="module")
+def smplh_model(
+    smplh_content: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> SmplhModel:
+    folder = tmp_path_factory.mktemp("models") / "smplh" / "neutral"
+    folder.mkdir(parents=True)
+    np.savez(folder / "model.npz", **smplh_content)
+    return SmplhModel(folder.parents[1])
+
+
 def _package_output(module: Any, model: Any, poses: BodyPoses, **joints: slice) -> Any:
     """The package's own forward; every named pose is a slice of our canonical rotations."""
     rotvecs = matrix_to_rotvec(poses.rotations)
@@ -100,7 +118,7 @@ def _package_output(module: Any, model: Any, poses: BodyPoses, **joints: slice) 
     transl = poses.root - model.pelvis_offset(BETAS)
     with torch.no_grad():
         return module(
-            betas=torch.as_tensor(BETAS[None], dtype=torch.float32),
+            betas=torch.as_tensor(BETAS, dtype=torch.float32).expand(len(rotvecs), -1),
             transl=torch.as_tensor(transl, dtype=torch.float32),
             **named,
         )
@@ -181,11 +199,28 @@ def test_smpl_fingers_rest_on_a_mean_hand_and_move_nothing(smpl_model: SmplModel
     np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["smplx", "smpl"])
-def test_surface_points_agree_with_annys_on_the_same_body(
-    kind: str, smplx_model: SmplxModel, smpl_model: SmplModel
+def test_smplh_joints_vertices_and_hands_are_the_packages_own(
+    smplh_content: dict[str, Any], smplh_model: SmplhModel
 ) -> None:
-    body = (smplx_model if kind == "smplx" else smpl_model).rest_body(np.zeros(10))
+    struct = types.SimpleNamespace(**smplh_content)
+    module = smplx.SMPLH(
+        "", data_struct=struct, batch_size=NUM_FRAMES, use_pca=False, flat_hand_mean=True,
+        num_betas=10,
+    )  # fmt: skip
+    poses = random_poses(NUM_FRAMES, seed=3)
+    truth = _package_output(
+        module, smplh_model, poses, global_orient=slice(0, 1), body_pose=slice(1, 22),
+        left_hand_pose=slice(22, 37), right_hand_pose=slice(37, 52),
+    )  # fmt: skip
+    assert np.abs(smplh_model.skeleton(BETAS, poses) - truth.joints.numpy()[:, :52]).max() < 1e-4
+    assert np.abs(smplh_model.vertices(BETAS, poses) - truth.vertices.numpy()).max() < 1e-4
+
+
+@pytest.mark.parametrize("kind", ["smplx", "smplh", "smpl"])
+def test_surface_points_agree_with_annys_on_the_same_body(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    body = request.getfixturevalue(f"{kind}_model").rest_body(np.zeros(10))
     anny = AnnyModel()
     truth = anny.rest_body(anny.param_spec.mean)
     assert abs(body.stature - truth.stature) < 0.02

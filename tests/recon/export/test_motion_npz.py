@@ -12,7 +12,7 @@ from body.models.anny_native import native_model
 from recon.core.people import BodyShape
 from recon.core.skeletons import CANONICAL_PARENTS
 from recon.export.motion import export_people
-from recon.export.motion_npz import SMPLX_MEAN_PELVIS, amass_arrays, export
+from recon.export.motion_npz import MEAN_PELVIS, amass_arrays, export
 
 
 def smplx_joints(data, rest_joints: np.ndarray) -> np.ndarray:
@@ -31,7 +31,8 @@ def smplx_joints(data, rest_joints: np.ndarray) -> np.ndarray:
 
 def test_amass_file_has_amass_keys_and_puts_the_joints_where_they_are(scene, tmp_path):
     files = {path.name: path for path in export(scene, tmp_path)}
-    assert set(files) == {f"person{k}_{kind}.npz" for k in (1, 2) for kind in ("smplx", "motion")}
+    kinds = ("smplx", "smplh", "motion")
+    assert set(files) == {f"person{k}_{kind}.npz" for k in (1, 2) for kind in kinds}
     for k, motion in enumerate(scene.world_motions, start=1):
         n = len(motion.frame_idx)
         with np.load(files[f"person{k}_smplx.npz"], allow_pickle=False) as data:
@@ -50,12 +51,35 @@ def test_amass_file_has_amass_keys_and_puts_the_joints_where_they_are(scene, tmp
         np.testing.assert_allclose(joints, motion.joints_world, atol=1e-6)
 
 
+def test_smplh_file_has_the_keys_of_amass_and_the_same_motion(scene, tmp_path):
+    export(scene, tmp_path)
+    smplx = np.load(tmp_path / "person1_smplx.npz", allow_pickle=False)
+    smplh = np.load(tmp_path / "person1_smplh.npz", allow_pickle=False)
+    n = len(smplx["poses"])
+    assert {k: smplh[k].shape for k in ("poses", "trans", "betas", "dmpls")} == {
+        "poses": (n, 156), "trans": (n, 3), "betas": (16,), "dmpls": (n, 8),
+    }  # fmt: skip
+    assert smplh["mocap_framerate"] == smplx["mocap_frame_rate"] and smplh["gender"] == "neutral"
+    keys = ["root_orient", "pose_body", "pose_hand"]
+    np.testing.assert_array_equal(smplh["poses"], np.concatenate([smplx[k] for k in keys], 1))
+    pelvises = [file["trans"] + file["pelvis_rest"] for file in (smplx, smplh)]
+    np.testing.assert_allclose(*pelvises, atol=1e-12)
+
+
+def test_what_nobody_estimated_is_named_and_zero(scene, tmp_path):
+    export(scene, tmp_path)
+    for kind, names in (("smplx", {"pose_jaw", "pose_eye"}), ("smplh", {"dmpls"})):
+        with np.load(tmp_path / f"person1_{kind}.npz", allow_pickle=False) as data:
+            assert set(data["not_estimated"].tolist()) == names
+            assert not any(data[name].any() for name in names)
+
+
 def test_shape_of_another_model_gives_zero_betas_and_says_so(scene, tmp_path):
     export(scene, tmp_path)
     with np.load(tmp_path / "person1_smplx.npz", allow_pickle=False) as data:
         assert not data["betas"].any() and "'toy'" in str(data["betas_source"])
         assert data["shape_model"] == "toy" and data["shape_names"].tolist() == ["stature"]
-        np.testing.assert_array_equal(data["pelvis_rest"], SMPLX_MEAN_PELVIS)
+        np.testing.assert_array_equal(data["pelvis_rest"], MEAN_PELVIS["smplx"])
         assert data["licence"] == "CC0-1.0"
 
 
@@ -90,7 +114,7 @@ def test_smplx_rig_bound_at_its_pelvis_says_that_the_offset_is_the_mean_bodys(sc
         ),
         "x.npz",
     )
-    np.testing.assert_array_equal(data["pelvis_rest"], SMPLX_MEAN_PELVIS)
+    np.testing.assert_array_equal(data["pelvis_rest"], MEAN_PELVIS["smplx"])
     assert "mean body" in data["pelvis_rest_source"] and "mean body" in caplog.text
 
 

@@ -12,10 +12,10 @@ from recon.core.errors import InputError
 from recon.core.geometry import rotvec_to_matrix, transform_points
 from recon.core.scene import Scene
 from recon.export import export_scene
-from recon.export.motion_npz import SMPLX_MEAN_PELVIS
-from recon.imports import SMPL_MEAN_PELVIS, import_scene
+from recon.export.motion_npz import MEAN_PELVIS
+from recon.imports import import_scene
 from recon.pipeline import run
-from tests.body.models.bodies import write_smplx
+from tests.body.models.bodies import smplh_arrays, write_smplx
 from tests.recon.clips import write_clip
 from tests.recon.imports.files import (
     BETAS,
@@ -29,7 +29,7 @@ from tests.recon.imports.files import (
 )
 from tests.synthetic import make_scene
 
-SMPLX, SMPL = make_truth(SMPLX_MEAN_PELVIS), make_truth(SMPL_MEAN_PELVIS)
+SMPLX, SMPL = make_truth(MEAN_PELVIS["smplx"]), make_truth(MEAN_PELVIS["smpl"])
 
 
 def scene_of(program: str, tmp_path: Path) -> tuple[Scene, Truth]:
@@ -108,6 +108,21 @@ def test_smplh_is_read_and_its_hands(tmp_path: Path) -> None:
         motion.poses_world.rotations[:, 22:],
         np.broadcast_to(rotvec_to_matrix(np.full(3, 0.1)), (12, 30, 3, 3)),
     )
+
+
+def test_smplh_of_one_sex_is_shown_by_its_own_file(tmp_path: Path) -> None:
+    pytest.importorskip("smplx")
+    from smplx.vertex_ids import vertex_ids
+
+    write_amass(SMPLX, tmp_path / "a.npz", width=156)
+    with np.load(tmp_path / "a.npz") as file:
+        np.savez(tmp_path / "a.npz", **{**file, "gender": np.array(b"male")})
+    np.savez(tmp_path / "SMPLH_MALE.npz", **smplh_arrays(vertex_ids["smplh"]))
+    scene = import_scene(
+        tmp_path / "a.npz", "amass", tmp_path / "s", body_model_path=tmp_path / "SMPLH_MALE.npz"
+    )
+    assert scene.rigs[0].model == "smplh"
+    assert any("male body" in text for text in scene.report("body").warnings)
 
 
 def test_gaps_are_filled_and_marked(tmp_path: Path) -> None:
