@@ -26,7 +26,8 @@ class DenseEdges:
 
     Args:
         sources, targets: (E,) int rows of frames.
-        seen_px: (E, 2, N) float32, in the pictures of the intrinsics. weights: (E, N) float32.
+        seen_px: (E, 2, N) float32, in the pictures of the intrinsics.
+        weights: float32, (E, N) alike in all directions, or (E, 2, N) for x and y.
     """
 
     sources: np.ndarray
@@ -58,9 +59,10 @@ class Damping:
     """What keeps a step short where the data say little.
 
     Args:
-        kernel_px: residual at which a cell's weight is halved (Cauchy).
+        kernel_px: residual at which a cell's weight is halved (Cauchy); np.inf for no kernel.
         pose: added to the poses' information; pose_relative: share of its diagonal added to it.
         depth: share of a frame's mean depth information added to every cell.
+        cells: (K, N) added to each cell's information; np.inf holds its depth where it is.
         prior: information that every cell lies at `prior_value`.
     """
 
@@ -68,6 +70,7 @@ class Damping:
     pose: float = 1e-3
     pose_relative: float = 1e-4
     depth: float = 1e-3
+    cells: Array | None = None
     prior: float = 0.0
     prior_value: float = 1.0
 
@@ -96,6 +99,36 @@ def cell_centers(width: int, height: int, cell: int) -> Array:
     return np.stack([x.ravel(), y.ravel()], axis=-1).astype(np.float64) * cell + 0.5 * cell
 
 
+def reproject(
+    Ts_target_source: Array, inverse_depth: np.ndarray, *, cells_px: Array, intrinsics: Intrinsics
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where one source frame's cells are seen in m frames, (m, 2, N) px, and whether in front.
+
+    Args: as `linearise`.
+    """
+    seen = _Seen(Ts_target_source, inverse_depth, cells_px, intrinsics)
+    return seen.predicted, seen.valid
+
+
+class _Seen:
+    """Cells in the target frames: their rays there (x, y, 1), inverse z, and pixels; float32."""
+
+    def __init__(
+        self, Ts_target_source: Array, inverse_depth: np.ndarray, cells_px: Array, k: Intrinsics
+    ) -> None:
+        self.R = Ts_target_source[:, :3, :3].astype(np.float32)
+        self.t = Ts_target_source[:, :3, 3, None].astype(np.float32)
+        self.d = inverse_depth.astype(np.float32)
+        self.rays = k.unproject(cells_px, np.ones(len(cells_px))).T.astype(np.float32)
+        X, Y, Z = np.moveaxis(self.R @ self.rays + self.d * self.t, 1, 0)
+        self.valid = Z > MIN_Z
+        self.inverse_z = 1 / np.maximum(Z, MIN_Z)
+        self.x, self.y = X * self.inverse_z, Y * self.inverse_z
+        fx, fy = np.float32(k.fx), np.float32(k.fy)
+        self.predicted = np.stack([fx * self.x, fy * self.y], axis=1)
+        self.predicted += np.array([[k.cx], [k.cy]], np.float32)
+
+
 def linearise(
     Ts_target_source: Array,
     inverse_depth: np.ndarray,
@@ -111,18 +144,10 @@ def linearise(
         cells_px: (N, 2). intrinsics: of all the pictures; its fx and fy scale together.
     """
     fx, fy = np.float32(intrinsics.fx), np.float32(intrinsics.fy)
-    rays = intrinsics.unproject(cells_px, np.ones(len(cells_px))).T.astype(np.float32)
-    d = inverse_depth.astype(np.float32)
-    R = Ts_target_source[:, :3, :3].astype(np.float32)
-    t = Ts_target_source[:, :3, 3, None].astype(np.float32)
-    turned = R @ rays
-    X, Y, Z = np.moveaxis(turned + d * t, 1, 0)
-    valid = Z > MIN_Z
-    inverse_z = 1 / np.maximum(Z, MIN_Z)
-    x, y, depth = X * inverse_z, Y * inverse_z, d * inverse_z
-    predicted = np.stack([fx * x, fy * y], axis=1)
-    predicted += np.array([[intrinsics.cx], [intrinsics.cy]], np.float32)
-    by_target = np.zeros((len(R), 7, 2, len(d)), np.float32)
+    seen = _Seen(Ts_target_source, inverse_depth, cells_px, intrinsics)
+    x, y, inverse_z, R, t = seen.x, seen.y, seen.inverse_z, seen.R, seen.t
+    depth = seen.d * inverse_z
+    by_target = np.zeros((len(R), 7, 2, len(cells_px)), np.float32)
     by_target[:, 0, 0], by_target[:, 2, 0] = fx * depth, -fx * x * depth
     by_target[:, 1, 1], by_target[:, 2, 1] = fy * depth, -fy * y * depth
     by_target[:, 3, 0], by_target[:, 4, 0], by_target[:, 5, 0] = (
@@ -136,14 +161,15 @@ def linearise(
         fy * x,
     )
     # A longer focal length scales the prediction and narrows the rays it starts from.
-    narrowed = R[:, :, :2] @ (-rays[:2])
+    narrowed = R[:, :, :2] @ (-seen.rays[:2])
     by_target[:, 6, 0] = x + inverse_z * (narrowed[:, 0] - x * narrowed[:, 2])
     by_target[:, 6, 1] = (y + inverse_z * (narrowed[:, 1] - y * narrowed[:, 2])) * (fy / fx)
     by_depth = np.stack(
         [fx * inverse_z * (t[:, 0] - x * t[:, 2]), fy * inverse_z * (t[:, 1] - y * t[:, 2])], axis=1
     )
     return Linearised(
-        residual=seen_px - predicted, valid=valid, by_target=by_target, by_depth=by_depth,
+        residual=seen_px - seen.predicted, valid=seen.valid, by_target=by_target,
+        by_depth=by_depth,
         to_both=_to_both(Ts_target_source),
     )  # fmt: skip
 
@@ -200,6 +226,40 @@ def adjust(
         focal_px=state.focal_px + float(step[-1]),
     )
     return updated, cost / max(total, 1e-9)
+
+
+def judge_fit(
+    state: DenseState, edges: DenseEdges, *, cells_px: Array, intrinsics: Intrinsics
+) -> tuple[float, float]:
+    """Weighted medians over all edges: length of the residuals, and of the parallax, px.
+
+    Parallax is the distance that the cells' finite depth moves their images.
+
+    Args: as `adjust`.
+    """
+    camera, T = with_focal(intrinsics, state.focal_px), state.Ts_camera_slam
+    residuals, parallaxes, weights = [], [], []
+    for e, (source, target) in enumerate(zip(edges.sources, edges.targets, strict=True)):
+        d = state.inverse_depth[source]
+        T_target_source = (T[target] @ invert_transform(T[source]))[None]
+        (near, valid), (far, _) = (
+            reproject(T_target_source, depth, cells_px=cells_px, intrinsics=camera)
+            for depth in (d, 0 * d)
+        )
+        residuals.append(np.linalg.norm(edges.seen_px[e] - near[0], axis=0))
+        parallaxes.append(np.linalg.norm(near[0] - far[0], axis=0))
+        weights.append(edges.weights[e].reshape(-1, len(d)).mean(axis=0) * valid[0])
+    weight = np.concatenate(weights)
+    return (
+        _weighted_median(np.concatenate(residuals), weight),
+        _weighted_median(np.concatenate(parallaxes), weight),
+    )
+
+
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(total, 0.5 * total[-1])])
 
 
 def with_focal(intrinsics: Intrinsics, focal_px: float) -> Intrinsics:
@@ -261,14 +321,17 @@ def _reduce_source(
     targets, d = edges.targets[rows], state.inverse_depth[source]
     T = state.Ts_camera_slam[targets] @ invert_transform(state.Ts_camera_slam[source])
     line = linearise(T, d, edges.seen_px[rows], cells_px=cells_px, intrinsics=intrinsics)
-    base = edges.weights[rows] * line.valid
-    robust = robust_weights(line.residual, damping.kernel_px)
+    # (m, 1, N) or, where x and y have weights of their own, (m, 2, N).
+    base = edges.weights[rows].reshape(len(rows), -1, len(d)) * line.valid[:, None]
+    robust = robust_weights(line.residual, damping.kernel_px)[:, None]
     w = base * robust
-    weighted = line.by_depth * w[:, None]
+    weighted = line.by_depth * w
     depth_information = (weighted * line.by_depth).sum(axis=(0, 1))
     depth_gradient = (weighted * line.residual).sum(axis=(0, 1))
     depth_gradient += damping.prior * (damping.prior_value - d)
     depth_information += damping.prior + damping.depth * depth_information.mean() + 1e-9
+    if damping.cells is not None:
+        depth_information = depth_information + damping.cells[source]
     columns = np.concatenate([_columns(source), *map(_columns, targets.tolist())])
     columns = np.append(columns, 6 * len(state.Ts_camera_slam))
     count = len(columns) if cameras else 0
@@ -276,7 +339,7 @@ def _reduce_source(
     coupling = np.zeros((count, len(d)), np.float32)
     if cameras:
         jacobian = line.by_target.reshape(len(rows), 7, -1)
-        scaled = (line.by_target * w[:, None, None]).reshape(jacobian.shape)
+        scaled = (line.by_target * w[:, None]).reshape(jacobian.shape)
         per_edge = scaled @ np.swapaxes(jacobian, 1, 2)
         per_edge_gradient = (scaled @ line.residual.reshape(len(rows), -1, 1))[..., 0]
         per_edge_coupling = (line.by_target * weighted[:, None]).sum(axis=2)

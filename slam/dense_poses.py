@@ -15,8 +15,7 @@ from slam.dense_ba import (
     DenseState,
     adjust,
     cell_centers,
-    linearise,
-    with_focal,
+    judge_fit,
 )
 from slam.dense_flow import CELL, DenseView, Flow, match_views
 
@@ -95,7 +94,9 @@ def solve_keyframes(
     for kernel in GLOBAL_KERNELS_PX:
         solver.step(everything, held=1, damping=Damping(kernel_px=kernel), free_focal=free_focal)
     solver.rescale(everything)
-    residual_px, parallax_px = solver.judge()
+    residual_px, parallax_px = judge_fit(
+        solver.state, edges, cells_px=solver.cells_px, intrinsics=intrinsics
+    )
     weights = np.zeros_like(solver.state.inverse_depth)
     np.add.at(weights, edges.sources, edges.weights)
     return DenseTrack(
@@ -178,34 +179,3 @@ class _Solver:
         self.state = replace(
             self.state, Ts_camera_slam=poses, inverse_depth=self.state.inverse_depth / unit
         )
-
-    def judge(self) -> tuple[float, float]:
-        """Weighted medians over all edges: length of the residuals, and of the parallax, px."""
-        camera = with_focal(self.intrinsics, self.state.focal_px)
-        T = self.state.Ts_camera_slam
-        residuals, parallaxes, weights = [], [], []
-        for e, (source, target) in enumerate(
-            zip(self.edges.sources, self.edges.targets, strict=True)
-        ):
-            depths = self.state.inverse_depth[source]
-            near, far = (
-                linearise(
-                    (T[target] @ invert_transform(T[source]))[None], d, self.edges.seen_px[e][None],
-                    cells_px=self.cells_px, intrinsics=camera,
-                )
-                for d in (depths, 0 * depths)
-            )  # fmt: skip
-            residuals.append(np.linalg.norm(near.residual[0], axis=0))
-            parallaxes.append(np.linalg.norm(near.residual[0] - far.residual[0], axis=0))
-            weights.append(self.edges.weights[e] * near.valid[0])
-        weight = np.concatenate(weights)
-        return (
-            _weighted_median(np.concatenate(residuals), weight),
-            _weighted_median(np.concatenate(parallaxes), weight),
-        )
-
-
-def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
-    order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(total, 0.5 * total[-1])])

@@ -23,6 +23,7 @@ from slam.dense_ba import (
     DenseState,
     adjust,
     cell_centers,
+    judge_fit,
     linearise,
     twist_exp,
     with_focal,
@@ -160,11 +161,23 @@ def test_poses_and_depth_are_found_up_to_scale_despite_lies() -> None:
     assert np.mean(np.abs(ratio - 1) < 0.05) > 0.95
 
 
-def test_one_step_solves_the_whole_system() -> None:
+def some_weights(edges: DenseEdges, directions: int) -> np.ndarray:
+    """Random weights (E, N), or (E, 2, N) where x and y have their own, some of them zero."""
+    shape = (len(edges.sources), *[2] * (directions == 2), len(CELLS))
+    weights = np.random.default_rng(4).uniform(0.2, 1.5, shape)
+    weights[..., ::7] = 0
+    return weights.astype(np.float32)
+
+
+@pytest.mark.parametrize("directions", [1, 2], ids=["one weight a cell", "weights of x and y"])
+@pytest.mark.parametrize("damped", [False, True], ids=["free", "damped cells"])
+def test_one_step_solves_the_whole_system(directions: int, damped: bool) -> None:
     """The Schur complement changes nothing: the step equals that of the dense normal equations."""
     truth, edges = scene(3)
+    edges = replace(edges, weights=some_weights(edges, directions))
     state, n = disturbed(truth, 0.005), len(CELLS)
-    damping = Damping(kernel_px=1e6, depth=0.0)
+    cells = np.random.default_rng(5).uniform(0.1, 50, (3, n)) if damped else np.full((3, n), 1e-6)
+    damping = Damping(kernel_px=np.inf, depth=0.0, cells=cells)
     free = np.array([False, True, True])
     size = 19 + 3 * n
     H, g = np.zeros((size, size)), np.zeros(size)
@@ -180,8 +193,10 @@ def test_one_step_solves_the_whole_system() -> None:
         J[..., 18] = both[..., 12]
         J[:, np.arange(n), 19 + i * n + np.arange(n)] = line.by_depth[0]
         flat = J.reshape(2 * n, size)
-        H += flat.T @ flat
-        g += flat.T @ line.residual[0].reshape(-1)
+        w = np.broadcast_to(edges.weights[e], (2, n)).reshape(-1)
+        H += (flat.T * w) @ flat
+        g += (flat.T * w) @ line.residual[0].reshape(-1)
+    H[np.arange(19, size), np.arange(19, size)] += cells.ravel()
     H[np.arange(6, 19), np.arange(6, 19)] += damping.pose + damping.pose_relative * np.diag(H)[6:19]
     step = np.linalg.solve(H[6:, 6:], g[6:])
     moved, _ = adjust(
@@ -194,6 +209,88 @@ def test_one_step_solves_the_whole_system() -> None:
     np.testing.assert_allclose(
         (moved.inverse_depth - state.inverse_depth).ravel(), step[13:], atol=3e-3
     )
+
+
+def test_the_gradient_of_two_weights_equals_autograd() -> None:
+    """The cost's derivative by depth and target twist, weights of x and y apart."""
+    truth, edges = scene(2)
+    edges = replace(edges, weights=some_weights(edges, 2))
+    state = disturbed(truth, 0.01)
+    T_i, T_j = (torch.from_numpy(T) for T in state.Ts_camera_slam)
+    seen, w = (torch.from_numpy(a[0].astype(np.float64)) for a in (edges.seen_px, edges.weights))
+    rays = torch.from_numpy(INTRINSICS.unproject(CELLS, np.ones(len(CELLS))).T)
+    twist = torch.zeros(6, dtype=torch.float64, requires_grad=True)
+    d = torch.from_numpy(state.inverse_depth[0]).requires_grad_()
+    zero = torch.zeros((), dtype=torch.float64)
+    v, r = twist[:3], twist[3:]
+    skew = torch.stack([zero, -r[2], r[1], r[2], zero, -r[0], -r[1], r[0], zero]).reshape(3, 3)
+    turn = torch.eye(3, dtype=torch.float64) + skew
+    T = T_j @ torch.linalg.inv(T_i)
+    p = turn @ (T[:3, :3] @ rays + T[:3, 3:] * d) + v[:, None] * d
+    focal = torch.tensor([[INTRINSICS.fx], [INTRINSICS.fy]], dtype=torch.float64)
+    centre = torch.tensor([[INTRINSICS.cx], [INTRINSICS.cy]], dtype=torch.float64)
+    (0.5 * w * (seen - focal * p[:2] / p[2] - centre) ** 2).sum().backward()
+    assert d.grad is not None and twist.grad is not None
+    line = linearise(
+        T[None].numpy(), state.inverse_depth[0], edges.seen_px[:1],
+        cells_px=CELLS, intrinsics=INTRINSICS,
+    )  # fmt: skip
+    pull = edges.weights[0] * line.residual[0]
+    expected = (-d.grad.numpy(), -twist.grad.numpy())
+    ours = (
+        (pull * line.by_depth[0]).sum(axis=0),
+        np.einsum("cn,kcn->k", pull, line.by_target[0, :6]),
+    )
+    for a, b in zip(ours, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * np.abs(b).max())
+    # While the poses stand, the depth's step is its gradient over its information.
+    fixed, damping = np.zeros(2, bool), Damping(kernel_px=np.inf, depth=0.0)
+    moved, _ = adjust(
+        state, edges, cells_px=CELLS, intrinsics=INTRINSICS, free=fixed, damping=damping
+    )
+    information = (edges.weights[0] * line.by_depth[0] ** 2).sum(axis=0)
+    certain = information > 1
+    np.testing.assert_allclose(
+        (moved.inverse_depth - state.inverse_depth)[0][certain],
+        (-d.grad.numpy() / np.maximum(information, 1e-9))[certain],
+        atol=2e-3,
+    )
+
+
+def test_held_depths_stay_and_place_a_camera() -> None:
+    """Infinite information about the cells: resection, as for frames between keyframes."""
+    truth, edges = scene(4)
+    state = disturbed(truth, 0.02)
+    state = replace(state, inverse_depth=truth.inverse_depth)
+    T = truth.Ts_camera_slam.copy()
+    T[2] = state.Ts_camera_slam[2]
+    state = replace(state, Ts_camera_slam=T)
+    free = np.arange(4) == 2
+    held = Damping(kernel_px=np.inf, cells=np.full(truth.inverse_depth.shape, np.inf))
+    for _ in range(6):
+        state, _ = adjust(
+            state, edges, cells_px=CELLS, intrinsics=INTRINSICS, free=free, damping=held
+        )
+    np.testing.assert_array_equal(state.inverse_depth, truth.inverse_depth)
+    np.testing.assert_allclose(state.Ts_camera_slam, truth.Ts_camera_slam, atol=1e-4)
+
+
+def test_the_fit_is_judged_in_pixels() -> None:
+    """A cell with no weight does not count; parallax is what depth adds to a turn."""
+    truth, edges = scene(3)
+    off = edges.seen_px.copy()
+    off[:, 0] += 3
+    weights = np.ones_like(edges.weights)
+    weights[:, :40], off[:, :, :40] = 0, 1e4
+    residual, parallax = judge_fit(
+        truth, replace(edges, seen_px=off, weights=weights), cells_px=CELLS, intrinsics=INTRINSICS
+    )
+    assert residual == pytest.approx(3, abs=1e-3)
+    assert parallax > 1
+    T = truth.Ts_camera_slam.copy()
+    T[:, :3, 3] = 0
+    turning = replace(truth, Ts_camera_slam=T)
+    assert judge_fit(turning, edges, cells_px=CELLS, intrinsics=INTRINSICS)[1] < 1e-4
 
 
 def test_a_wrong_focal_length_is_corrected() -> None:
