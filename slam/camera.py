@@ -20,9 +20,9 @@ from slam.backends.base import CameraBackend, CameraProblem, CameraSolution
 from slam.dense_depth import dense_depth, with_dense_points
 from slam.evidence import MotionEvidence, classify, evidence_numbers, measure_motion
 from slam.intrinsics import choose_intrinsics, focal_decision
-from slam.joining import KINDS, SolvedShot, join_shots
+from slam.joining import KINDS, SolvedShot, frame_runs, join_shots
 from slam.masks import people_masks
-from slam.shots import blurred_frames, find_shots
+from slam.shots import blurred_frames, find_shots, followed_points
 from slam.tracks import BackgroundTracks, MaskFunction, track_background
 
 BACKENDS: dict[str, str] = {
@@ -123,11 +123,15 @@ def _estimate(
     focal_why = solved[main].focal_why
     if focal_why:
         focal = focal_decision(trajectory.intrinsics, focal_why)
-    blurred = int(blurred_frames(tracks.looks).sum())
+    blurred = blurred_frames(tracks.looks).nonzero()[0].tolist()
     report = replace(
         report,
         decisions=(report.decisions[0], focal, *report.decisions[1:]),
-        numbers={**report.numbers, "blurred_frames": blurred},
+        numbers={
+            **report.numbers,
+            "blurred_frames": frame_runs(blurred),
+            "followed": followed_points(tracks.looks),
+        },
     )
     return trajectory, report, tracks
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from recon.core.camera import CameraKind, Intrinsics
 from recon.core.errors import CameraError
 from recon.core.geometry import Array
-from recon.core.stage import Decision
+from recon.core.stage import Check, Decision
 from slam.rotations import FocalSearch, Pair, fit_rotation, fit_zoom, search_focal
 from slam.tracks import LONG_SIDE, BackgroundTracks
 
@@ -302,13 +303,44 @@ def _turning_focal(
     return search if search.residual_px * unit < ROTATING_RESIDUAL_PX else None
 
 
-def evidence_numbers(evidence: MotionEvidence) -> dict[str, object]:
-    """The evidence as JSON-native lists of at most 200 points, for the report."""
-    out: dict[str, object] = {"drift_px": round(evidence.drift_px, 3)}
+def class_checks(evidence: MotionEvidence) -> list[Check]:
+    """The numbers that decide the class, each beside the threshold that `classify` holds it to."""
+    long = evidence.long
+    if len(long.starts) == 0:
+        return []
+    flow, residual = float(long.flow_px.max()), float(long.residual_px.max())
+    flow_words, turn_words = "flow in 1 s, largest", "residual of a rotation, largest"
+    return [
+        Check(what=flow_words, value=flow, limit=STATIC_FLOW_PX, passes="below", says="static",
+              unit="px"),
+        Check(what=turn_words, value=residual, limit=STATIC_RESIDUAL_PX, passes="below",
+              says="static", unit="px"),
+        Check(what="drift over the whole shot", value=evidence.drift_px, limit=STATIC_DRIFT_PX,
+              passes="below", says="static", unit="px"),
+        Check(what=turn_words, value=residual, limit=ROTATING_RESIDUAL_PX, passes="below",
+              says="rotating", unit="px"),
+        Check(what="residual of a rotation with zoom, largest",
+              value=float(long.zoom_residual_px.max()), limit=ROTATING_RESIDUAL_PX,
+              passes="below", says="zooming", unit="px"),
+        Check(what="change of focal length in 1 s, largest", value=_total_zoom(long),
+              limit=ZOOM_RATIO, passes="above", says="zooming"),
+        Check(what="matches that a homography explains, median",
+              value=float(np.median(long.homography)), limit=ZOOM_SHARE, passes="above",
+              says="zooming or planar", unit="%"),
+    ]  # fmt: skip
+
+
+def evidence_numbers(evidence: MotionEvidence) -> dict[str, Any]:
+    """The evidence as JSON-native values, lists of at most 200 windows, for the report."""
+    out: dict[str, Any] = {
+        "drift_px": round(evidence.drift_px, 3),
+        "class_checks": [asdict(check) for check in class_checks(evidence)],
+    }
     for name, windows in (("windows_short", evidence.short), ("windows_long", evidence.long)):
         rows = np.arange(len(windows.starts))[:: max(1, -(-len(windows.starts) // 200))]
         out[name] = {
             "frame": windows.starts[rows].tolist(),
+            "end": windows.ends[rows].tolist(),
             **{key: [round(float(v), 3) for v in getattr(windows, key)[rows]] for key in _SHOWN},
         }
     return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -64,16 +64,53 @@ def join_shots(
             *_lost_warning(solved, shots),
             *_cut_warning(shots, main),
         ),
-        numbers={**solved[main].numbers, "shots": _shot_numbers(solved, shots)},
+        numbers={
+            **solved[main].numbers,
+            **_joined_windows(solved, shots),
+            "shots": _shot_numbers(solved, shots),
+            "lost_frames": frame_runs(_lost_frames(solved, shots)),
+        },
     )
     return trajectory, report
+
+
+def frame_runs(frames: Iterable[int]) -> list[list[int]]:
+    """Increasing frame indices as runs [first, last]."""
+    runs: list[list[int]] = []
+    for frame in frames:
+        if runs and frame == runs[-1][1] + 1:
+            runs[-1][1] = frame
+        else:
+            runs.append([frame, frame])
+    return runs
+
+
+def _joined_windows(
+    solved: Sequence[SolvedShot], shots: Sequence[tuple[int, int]]
+) -> dict[str, dict[str, list[float]]]:
+    """The evidence of every shot one after the other, with the clip's own frame indices."""
+    out: dict[str, dict[str, list[float]]] = {}
+    for shot, (start, _) in zip(solved, shots, strict=True):
+        for name in ("windows_short", "windows_long"):
+            joined = out.setdefault(name, {})
+            for key, values in shot.numbers.get(name, {}).items():
+                offset = start if key in ("frame", "end") else 0
+                joined.setdefault(key, []).extend(value + offset for value in values)
+    return out
 
 
 def _shot_numbers(
     solved: Sequence[SolvedShot], shots: Sequence[tuple[int, int]]
 ) -> list[dict[str, Any]]:
     return [
-        {"start": start, "end": end, "kind": shot.trajectory.kind, "backend": shot.backend}
+        {
+            "start": start,
+            "end": end,
+            "kind": shot.trajectory.kind,
+            "backend": shot.backend,
+            "why": shot.decision.why,
+            "class_checks": shot.numbers.get("class_checks", []),
+        }
         for shot, (start, end) in zip(solved, shots, strict=True)
     ]
 
@@ -103,12 +140,16 @@ def _cut_warning(shots: Sequence[tuple[int, int]], main: int) -> tuple[str, ...]
     )
 
 
+def _lost_frames(solved: Sequence[SolvedShot], shots: Sequence[tuple[int, int]]) -> list[int]:
+    return [
+        start + int(i) for shot, (start, _) in zip(solved, shots, strict=True) for i in shot.lost
+    ]
+
+
 def _lost_warning(
     solved: Sequence[SolvedShot], shots: Sequence[tuple[int, int]]
 ) -> tuple[str, ...]:
-    lost = [
-        start + int(i) for shot, (start, _) in zip(solved, shots, strict=True) for i in shot.lost
-    ]
+    lost = _lost_frames(solved, shots)
     if not lost:
         return ()
     return (

@@ -89,6 +89,17 @@ def blurred_frames(looks: Array) -> np.ndarray:
     return sharpness < _BLURRED * np.array(around)
 
 
+def followed_points(looks: Array) -> dict[str, list[int] | list[float]]:
+    """Share of the points followed forward and back into each frame, for the report.
+
+    At most 400 frames: of longer clips each stretch's worst.
+    """
+    survival = looks[:, 0]
+    stretches = np.array_split(np.arange(len(survival)), min(400, len(survival)))
+    worst = [int(frames[np.argmin(survival[frames])]) for frames in stretches]
+    return {"frame": worst, "share": [round(float(survival[i]), 3) for i in worst]}
+
+
 def _blur3(histogram: np.ndarray) -> np.ndarray:
     for axis in range(3):
         padded = np.pad(histogram, [(1, 1) if a == axis else (0, 0) for a in range(3)])

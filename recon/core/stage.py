@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) while a stage works."""
@@ -21,6 +21,36 @@ class Decision:
     name: str
     value: str
     why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """A measured value beside the threshold that it is held against.
+
+    Args:
+        what: the value, in words. passes: on which side of the limit it says `says`.
+        unit: "" for a ratio, "%" for a share (value and limit 0-1).
+    """
+
+    what: str
+    value: float
+    limit: float
+    passes: Literal["below", "above"]
+    says: str
+    unit: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the value lies on the side that says so."""
+        if self.passes == "below":
+            return self.value <= self.limit
+        return self.value >= self.limit
+
+    def text(self, number: float) -> str:
+        """A number of this kind as words, for example "0.31 px" or "70 %"."""
+        if self.unit == "%":
+            return f"{100 * number:.3g} %"
+        return f"{number:.3g} {self.unit}".rstrip()
 
 
 @dataclass(frozen=True, kw_only=True)

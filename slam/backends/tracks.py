@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, Literal
 
 import numpy as np
 
 from recon.core.camera import CameraTrajectory, Intrinsics
 from recon.core.errors import CameraError
-from recon.core.stage import Decision
+from recon.core.stage import Check, Decision
 from slam.backends.base import CameraProblem, CameraSolution
 from slam.features import describe
 from slam.intrinsics import MAX_FOV_DEG, MIN_FOV_DEG
@@ -93,7 +93,7 @@ def map_numbers(
             numbers["mappers_differ_deg"] = round(agreed.rotation_deg, 3)
     if mapped.focal_relative_std is not None:
         numbers["focal_relative_std"] = round(mapped.focal_relative_std, 3)
-    return numbers
+    return numbers | {"path_checks": [asdict(check) for check in trust_checks(numbers)]}
 
 
 def no_model(num_keyframes: int) -> CameraError:
@@ -133,35 +133,35 @@ def judge_focal(
     )
 
 
+def trust_checks(numbers: dict[str, Any]) -> list[Check]:
+    """What a moving camera's path must hold to be believed, from `map_numbers`."""
+    checks: list[tuple[str, str, float, Literal["below", "above"], str]] = [
+        ("keyframes registered", "registered_keyframes", MIN_KEYFRAMES, "above", "%"),
+        ("frames placed", "tracked", MIN_TRACKED, "above", "%"),
+        ("angle under which points are seen, median", "triangulation_deg",
+         MIN_TRIANGULATION_DEG, "above", "degrees"),
+        ("reprojection error, mean", "reprojection_px", MAX_REPROJECTION_PX, "below", "px"),
+        ("points followed forward and back, median", "survival", MIN_SURVIVAL, "above", "%"),
+        ("mappers' difference in place, of the scene's depth", "mappers_differ",
+         MAX_DISAGREEMENT, "below", "%"),
+        ("mappers' difference in direction", "mappers_differ_deg", MAX_DISAGREEMENT_DEG,
+         "below", "degrees"),
+    ]  # fmt: skip
+    return [
+        Check(what=what, value=numbers[key], limit=limit, passes=passes, says="trusted", unit=unit)
+        for what, key, limit, passes, unit in checks
+        if key in numbers
+    ]
+
+
 def require_trust(numbers: dict[str, Any]) -> None:
     """Raises CameraError with the first number that is too bad to go on."""
-    checks = (
-        (numbers["registered_keyframes"] >= MIN_KEYFRAMES,
-         f"at least {MIN_KEYFRAMES:.0%} of the keyframes registered",
-         f"{numbers['registered_keyframes']:.0%}"),
-        (numbers["tracked"] >= MIN_TRACKED,
-         f"at least {MIN_TRACKED:.0%} of the frames placed", f"{numbers['tracked']:.0%}"),
-        (numbers["triangulation_deg"] >= MIN_TRIANGULATION_DEG,
-         f"points seen under at least {MIN_TRIANGULATION_DEG} degrees",
-         f"{numbers['triangulation_deg']} degrees"),
-        (numbers["reprojection_px"] <= MAX_REPROJECTION_PX,
-         f"points to reproject within {MAX_REPROJECTION_PX} px",
-         f"{numbers['reprojection_px']} px"),
-        (numbers["survival"] >= MIN_SURVIVAL,
-         f"at least {MIN_SURVIVAL:.0%} of the points to be followed forward and back from frame "
-         "to frame", f"{numbers['survival']:.0%}"),
-        (numbers.get("mappers_differ", 0) <= MAX_DISAGREEMENT
-         and numbers.get("mappers_differ_deg", 0) <= MAX_DISAGREEMENT_DEG,
-         f"two mappers to agree within {MAX_DISAGREEMENT:.0%} of the scene's depth and "
-         f"{MAX_DISAGREEMENT_DEG} degrees",
-         f"{numbers.get('mappers_differ', 0):.1%} and "
-         f"{numbers.get('mappers_differ_deg', 0)} degrees"),
-    )  # fmt: skip
-    for fine, expected, actual in checks:
-        if not fine:
+    for check in trust_checks(numbers):
+        if not check.holds:
+            bound = "at least" if check.passes == "above" else "at most"
             raise CameraError(
-                f"expected {expected} for a moving camera, got {actual}: its path cannot be "
-                f"trusted; {OTHER_FLAGS}"
+                f"expected {check.what}: {bound} {check.text(check.limit)} for a moving camera, "
+                f"got {check.text(check.value)}: its path cannot be trusted; {OTHER_FLAGS}"
             )
 
 
