@@ -88,7 +88,7 @@ class Export:
     scene: Positional[Path]
     """A scene folder."""
     format: tuple[str, ...]
-    """One or more of npz, bvh, glb, obj, ply, tum, colmap, overlay, topview."""
+    """One or more of npz, bvh, glb, obj, ply, tum, colmap, points, overlay, topview."""
     out: Path | None = None
     """Folder to write; by default SCENE/exports."""
 

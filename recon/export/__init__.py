@@ -19,6 +19,7 @@ EXPORTERS: dict[str, str] = {
     "ply": "recon.export.meshes:export_ply",
     "tum": "recon.export.camera_files:export_tum",
     "colmap": "recon.export.camera_files:export_colmap",
+    "points": "recon.export.camera_files:export_points",
     "overlay": "recon.export.overlay:export",
     "topview": "recon.export.topview:export",
 }

@@ -1,4 +1,8 @@
-"""The camera in the world as a TUM trajectory and as a COLMAP model."""
+"""The camera as a TUM trajectory and a COLMAP model, and the scene's points as a PLY.
+
+All are in the metric world where the scene was placed in it, else in the slam frame; TUM and PLY
+say which in their headers.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pycolmap
+import trimesh
+from trimesh.exchange.ply import export_ply
 
-from recon.core.camera import CameraTrajectory, Intrinsics
+from recon.core.camera import Intrinsics
 from recon.core.geometry import (
     Array,
     invert_transform,
@@ -17,23 +23,29 @@ from recon.core.geometry import (
     sign_continuous,
     wxyz_to_xyzw,
 )
-from recon.core.people import WorldPlacement
+from recon.core.placed import PlacedCamera, placed_camera
 from recon.core.scene import Scene
 from recon.core.storage import write_atomic
 
 
-def tum_text(times: Array, Ts_world_camera: Array) -> str:
-    """TUM lines `t x y z qx qy qz qw`, camera (OpenCV axes) to world (z up), seconds and metres."""
-    quats = wxyz_to_xyzw(sign_continuous(matrix_to_quat(Ts_world_camera[:, :3, :3])))
-    rows = np.concatenate([times[:, None], Ts_world_camera[:, :3, 3], quats], axis=1)
-    lines = ["# timestamp tx ty tz qx qy qz qw: OpenCV camera to world, metres, z up"]
+def tum_text(times: Array, placed: PlacedCamera) -> str:
+    """TUM lines `t x y z qx qy qz qw`, camera (OpenCV axes) to the frame that the header names."""
+    Ts = placed.Ts_frame_camera
+    quats = wxyz_to_xyzw(sign_continuous(matrix_to_quat(Ts[:, :3, :3])))
+    rows = np.concatenate([times[:, None], Ts[:, :3, 3], quats], axis=1)
+    lines = [f"# timestamp tx ty tz qx qy qz qw: OpenCV camera to {placed.frame_words}; seconds"]
+    if missing := int((~placed.tracked).sum()):
+        lines.append(
+            f"# {missing} of {len(times)} poses are not tracked: interpolated, or in a gauge of "
+            "their own; see camera.html"
+        )
     lines += [" ".join(f"{v:.9f}" for v in row) for row in rows]
     return "\n".join(lines) + "\n"
 
 
 def export_tum(scene: Scene, out: Path) -> list[Path]:
     """Writes camera.tum with every frame's camera at its own time."""
-    text = tum_text(scene.video.times, scene.placement.Ts_world_camera)
+    text = tum_text(scene.video.times, placed_camera(scene))
     path = out / "camera.tum"
     write_atomic(path, lambda file: file.write(text.encode("ascii")))
     return [path]
@@ -51,21 +63,21 @@ def colmap_camera(intrinsics: Intrinsics) -> pycolmap.Camera:
     )
 
 
-def colmap_model(
-    trajectory: CameraTrajectory, placement: WorldPlacement
-) -> pycolmap.Reconstruction:
-    """Every frame's camera and the sparse scene points in the world frame.
+def colmap_model(placed: PlacedCamera, intrinsics: Intrinsics) -> pycolmap.Reconstruction:
+    """The tracked frames' cameras and the scene points.
 
     Images are named frame000000.png, … by the video's frames; points carry no observations.
+    Frames whose pose nothing ties to the others are left out, unless that is all of them.
     """
     model = pycolmap.Reconstruction()
-    model.add_camera_with_trivial_rig(colmap_camera(trajectory.intrinsics))
-    for index, T_camera_world in enumerate(invert_transform(placement.Ts_world_camera)):
+    model.add_camera_with_trivial_rig(colmap_camera(intrinsics))
+    kept = np.flatnonzero(placed.tracked if placed.tracked.any() else ~placed.tracked)
+    Ts_camera_frame = invert_transform(placed.Ts_frame_camera)
+    for index in kept.tolist():
         image = pycolmap.Image(name=f"frame{index:06d}.png", camera_id=1, image_id=index + 1)
-        model.add_image_with_trivial_frame(image, pycolmap.Rigid3d(T_camera_world[:3]))
-    rotated = trajectory.points_slam @ placement.R_world_slam.T
-    points_world = placement.scale * rotated + placement.t_world_slam
-    for point, color in zip(points_world, trajectory.point_colors, strict=True):
+        pose = pycolmap.Rigid3d(Ts_camera_frame[index, :3])
+        model.add_image_with_trivial_frame(image, pose)
+    for point, color in zip(placed.points, placed.colors, strict=True):
         model.add_point3D(point, pycolmap.Track(), color)
     return model
 
@@ -74,9 +86,30 @@ def export_colmap(scene: Scene, out: Path) -> list[Path]:
     """Writes a binary COLMAP model to colmap/ (cameras, images, points3D, rigs, frames)."""
     folder = out / "colmap"
     folder.mkdir(parents=True, exist_ok=True)
+    model = colmap_model(placed_camera(scene), scene.camera.intrinsics)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
-        colmap_model(scene.camera, scene.placement).write_binary(temporary)
+        model.write_binary(temporary)
         names = sorted(path.name for path in Path(temporary).iterdir())
         for name in names:
             os.replace(Path(temporary) / name, folder / name)
     return [folder / name for name in names]
+
+
+def export_points(scene: Scene, out: Path) -> list[Path]:
+    """Writes points.ply: the scene's coloured points, dense where the camera moved.
+
+    A camera that stood or only turned measures no depth: the file is not written then.
+    """
+    placed = placed_camera(scene)
+    if len(placed.points) == 0:
+        return []
+    path = out / "points.ply"
+    write_atomic(path, lambda file: file.write(points_ply(placed)))
+    return [path]
+
+
+def points_ply(placed: PlacedCamera) -> bytes:
+    """A binary PLY of the points with their colours; a comment names the frame."""
+    cloud = trimesh.PointCloud(placed.points, colors=placed.colors)
+    comment = f"\ncomment {placed.frame_words}\nelement vertex".encode("ascii")
+    return export_ply(cloud, encoding="binary").replace(b"\nelement vertex", comment, 1)

@@ -1,11 +1,15 @@
 """The camera read back with evo and pycolmap."""
 
+from dataclasses import replace
+
 import numpy as np
 import pycolmap
 import pytest
+import trimesh
 from evo.tools import file_interface
 
-from recon.export.camera_files import export_colmap, export_tum
+from recon.export.camera_files import export_colmap, export_points, export_tum
+from tests.synthetic import make_scene
 
 
 @pytest.mark.parametrize("which", ["scene", "vfr_scene", "empty_scene"])
@@ -50,3 +54,48 @@ def test_colmap_pixel_centres_are_ours():
     )
     camera.rescale(0.5)
     np.testing.assert_allclose(camera.params, [150, 155, 75, 65])
+
+
+def test_without_a_current_world_everything_is_in_the_slam_frame_and_says_so(tmp_path):
+    scene = make_scene(tmp_path / "s", num_frames=12, camera="moving")
+    out = tmp_path / "out"
+    (world,) = export_tum(scene, out)
+    assert "metres" in world.read_text().splitlines()[0]
+    scene.forget("body")  # the world was placed from bodies that are gone
+    (path,) = export_tum(scene, out)
+    assert "slam frame" in path.read_text().splitlines()[0]
+    poses = np.array(file_interface.read_tum_trajectory_file(path).poses_se3)
+    np.testing.assert_allclose(poses, scene.camera.Ts_slam_camera, atol=1e-7)
+    export_colmap(scene, out)
+    model = pycolmap.Reconstruction(str(out / "colmap"))
+    centres = [i.projection_center() for _, i in sorted(model.images.items())]
+    np.testing.assert_allclose(centres, scene.camera.Ts_slam_camera[:, :3, 3], atol=1e-9)
+    (path,) = export_points(scene, out)
+    cloud = trimesh.load(path)
+    assert isinstance(cloud, trimesh.PointCloud)
+    np.testing.assert_allclose(cloud.vertices, scene.camera.points_slam, rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(cloud.colors[:, :3], scene.camera.point_colors)
+    assert b"slam frame" in path.read_bytes()[:300]
+
+
+def test_poses_that_nothing_ties_to_the_rest_are_told_and_not_in_the_model(tmp_path):
+    scene = make_scene(tmp_path / "s", num_frames=10, camera="moving")
+    tracked = np.ones(10, bool)
+    tracked[[0, 7]] = False
+    scene.save("camera.npz", [replace(scene.camera, tracked=tracked)])
+    (path,) = export_tum(scene, tmp_path)
+    assert "2 of 10 poses are not tracked" in path.read_text()
+    assert len(file_interface.read_tum_trajectory_file(path).timestamps) == 10
+    export_colmap(scene, tmp_path)
+    model = pycolmap.Reconstruction(str(tmp_path / "colmap"))
+    names = {image.name for image in model.images.values()}
+    assert len(names) == 8 and names.isdisjoint({"frame000000.png", "frame000007.png"})
+
+
+def test_a_camera_without_points_leaves_no_empty_cloud(tmp_path):
+    scene = make_scene(tmp_path / "s", num_frames=4)
+    nothing = replace(
+        scene.camera, points_slam=np.zeros((0, 3)), point_colors=np.zeros((0, 3), np.uint8)
+    )
+    scene.save("camera.npz", [nothing])
+    assert export_points(scene, tmp_path / "out") == []
