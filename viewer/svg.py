@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -30,79 +30,146 @@ def css(color: Sequence[int]) -> str:
     return "#{:02x}{:02x}{:02x}".format(*color)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """A stretch of time to mark in a plot; a moment where first and last are the same."""
+
+    name: str
+    first: float
+    last: float
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Values low … high onto px start … end, evenly or by their logarithm."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def at(self, values: Array | float) -> Array:
+        low, high, v = self.low, self.high, np.clip(values, self.low, self.high)
+        if self.log:
+            low, high, v = np.log10(low), np.log10(high), np.log10(v)
+        return self.start + (v - low) / (high - low) * (self.end - self.start)
+
+    def ticks(self, about: int = 4) -> list[float]:
+        if not self.log:
+            return [t for t in nice_ticks(self.low, self.high, about=about)
+                    if self.low - 1e-9 <= t <= self.high + 1e-9]  # fmt: skip
+        decades = range(round(np.log10(self.low)), round(np.log10(self.high)) + 1)
+        return [10.0**k for k in decades]
+
+
 def time_plot(
     lines: Sequence[Line],
     *,
     title: str,
     unit: str,
     span: tuple[float, float],
-    limit: float | None = None,
+    limits: Mapping[str, float] | None = None,
+    spans: Sequence[Span] = (),
     floor: float | None = 0.0,
+    log: bool = False,
     size: tuple[int, int] = (440, 160),
 ) -> str:
-    """An SVG plot of lines over time.
+    """An SVG plot of lines over time, with a legend where there are several.
 
     Args:
-        span: first and last second. limit: a value to mark with a dashed line.
-        floor: the lowest value that the axis must show, None for the data's own.
+        span: first and last second. limits: values to mark with a dashed line, by name.
+        spans: shaded. floor: the lowest value that the axis must show, None for the data's own.
+        log: powers of ten on the value axis, from 0.01 on at least.
     """
+    limits = limits or {}
     values = np.concatenate([line.y[np.isfinite(line.y)] for line in lines] or [np.zeros(0)])
     head = f"<figure><figcaption>{escape(title)} <small>{escape(unit)}</small></figcaption>"
     if len(values) == 0:
         return f'{head}<p class="none">nothing to show</p></figure>'
-    # A few wild frames must not flatten all others: they are cut off well above the rest.
-    top = float(min(values.max(), 1.5 * max(np.percentile(values, 99), 1e-9)))
-    top = max(top, float(np.median(values)))
-    low = float(values.min()) if floor is None else min(floor, float(values.min()))
-    top = max(top, limit or -np.inf)
-    top = top if top > low + 1e-9 else low + 1
-    ticks = nice_ticks(low, top)
-    low, top = min(low, ticks[0]), max(top, ticks[-1])
     width, height = size
-    left, right, above, below = 44, 8, 8, 22
-    x0, x1 = span if span[1] > span[0] else (span[0], span[0] + 1)
-
-    def at_x(x: Array | float) -> Array:
-        return left + (np.asarray(x) - x0) / (x1 - x0) * (width - left - right)
-
-    def at_y(y: Array | float) -> Array:
-        return above + (top - np.clip(y, low, top)) / (top - low) * (height - above - below)
-
-    parts = [f'{head}<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">']
-    for tick in ticks:
-        y = at_y(tick)
+    ends = 44.0, width - 8.0
+    x_axis = _Axis(span[0], span[1] if span[1] > span[0] else span[0] + 1, *ends)
+    y_axis = _value_axis(values, limits.values(), floor, height, log=log)
+    parts = [f'{head}{_legend(lines)}<svg viewBox="0 0 {width} {height}" role="img" '
+             f'aria-label="{escape(title)}, {escape(unit)}, over time in seconds">']  # fmt: skip
+    parts += [_shade(mark, x_axis, height) for mark in spans]
+    for tick in y_axis.ticks():
+        y = y_axis.at(tick)
         parts.append(
-            f'<path class="grid" d="M{left} {y:.1f}H{width - right}"/>'
-            f'<text x="{left - 6}" y="{y + 3.5:.1f}" text-anchor="end">{tick:g}</text>'
+            f'<path class="grid" d="M{ends[0]:.0f} {y:.1f}H{ends[1]:.0f}"/>'
+            f'<text x="{ends[0] - 6:.0f}" y="{y + 3.5:.1f}" text-anchor="end">{tick:g}</text>'
         )
-    for tick in nice_ticks(x0, x1, about=8):
-        if x0 <= tick <= x1:
-            place = f'x="{at_x(tick):.1f}" y="{height - 6}" text-anchor="middle"'
-            parts.append(f"<text {place}>{tick:g} s</text>")
-    if limit is not None:
-        parts.append(f'<path class="limit" d="M{left} {at_y(limit):.1f}H{width - right}"/>')
+    for tick in x_axis.ticks(about=8):
+        place = f'x="{x_axis.at(tick):.1f}" y="{height - 6}" text-anchor="middle"'
+        parts.append(f"<text {place}>{tick:g} s</text>")
+    for name, limit in limits.items():
+        y = y_axis.at(limit)
+        parts.append(
+            f'<path class="limit" d="M{ends[0]:.0f} {y:.1f}H{ends[1]:.0f}"/>'
+            f'<text class="limit-name" x="{ends[1]:.0f}" y="{y - 3:.1f}" text-anchor="end">'
+            f"{escape(name)} {limit:g}</text>"
+        )
     for line in lines:
         x, y = _thin(line.x, line.y)
-        parts.append(
-            f'<path class="line" stroke="{css(line.color)}" d="{_path(at_x(x), at_y(y))}">'
-            f"<title>{escape(line.name)}</title></path>"
-        )
+        parts.append(_named("line", line, _path(x_axis.at(x), y_axis.at(y))))
     return "".join(parts) + "</svg></figure>"
 
 
-def plan(paths: Sequence[Line], *, marks: Sequence[Line] = (), dashed: Sequence[Line] = ()) -> str:
-    """An SVG map with equal axes, +x right and +y up, in metres.
+def _value_axis(
+    values: Array, limits: Iterable[float], floor: float | None, height: int, *, log: bool
+) -> _Axis:
+    # A few wild frames must not flatten all others: they are cut off well above the rest.
+    top = float(min(values.max(), 1.5 * max(np.percentile(values, 99), 1e-9)))
+    top = max(top, float(np.median(values)), *limits)
+    place = height - 22.0, 8.0
+    if log:
+        return _Axis(0.01, 10.0 ** max(0, np.ceil(np.log10(max(top, 0.1)))), *place, log=True)
+    low = float(values.min()) if floor is None else min(floor, float(values.min()))
+    ticks = nice_ticks(low, top if top > low + 1e-9 else low + 1)
+    return _Axis(min(low, ticks[0]), max(top, ticks[-1]), *place)
+
+
+def _shade(span: Span, axis: _Axis, height: int) -> str:
+    first, last = float(axis.at(span.first)), float(axis.at(span.last))
+    return (
+        f'<rect class="span" x="{first - 1:.1f}" y="8" width="{last - first + 2:.1f}" '
+        f'height="{height - 30}"><title>{escape(span.name)}</title></rect>'
+    )
+
+
+def _legend(lines: Sequence[Line]) -> str:
+    return legend([(css(line.color), line.name) for line in lines]) if len(lines) > 1 else ""
+
+
+def legend(entries: Sequence[tuple[str, str]]) -> str:
+    """Colours (as CSS) and their names in a row."""
+    spans = "".join(f'<span><i style="background:{c}"></i>{escape(n)}</span>' for c, n in entries)
+    return f'<p class="legend">{spans}</p>'
+
+
+def plan(
+    paths: Sequence[Line],
+    *,
+    marks: Sequence[Line] = (),
+    dashed: Sequence[Line] = (),
+    unit: str = "m",
+    axes: tuple[str, str] = ("x", "y"),
+    least: float = 2.0,
+) -> str:
+    """An SVG map with equal axes, the first to the right and the second up.
 
     Args:
+        unit: of both axes. axes: their names. least: the least that the map shows, in `unit`.
         paths: drawn solid, with a ring at the start and a dot at the end. marks: small dots.
         dashed: drawn dashed, as the camera's way is.
     """
     every = [*paths, *dashed, *marks]
     xs = np.concatenate([line.x for line in every] or [np.zeros(1)])
     ys = np.concatenate([line.y for line in every] or [np.zeros(1)])
-    low = np.array([xs.min(), ys.min()]) - 0.5
-    high = np.array([xs.max(), ys.max()]) + 0.5
-    high = np.maximum(high, low + 2.0)
+    low = np.array([xs.min(), ys.min()]) - 0.25 * least
+    high = np.array([xs.max(), ys.max()]) + 0.25 * least
+    high = np.maximum(high, low + least)
     # A frame from 1.2 to 2.2 times as wide as high fits every page.
     extent, center = high - low, (low + high) / 2
     extent[0] = max(extent[0], 1.2 * extent[1])
@@ -119,7 +186,7 @@ def plan(paths: Sequence[Line], *, marks: Sequence[Line] = (), dashed: Sequence[
 
     parts = [
         f'<svg class="plan" viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
-        'aria-label="paths from above">'
+        f'aria-label="{escape(axes[0])} and {escape(axes[1])}, {escape(unit)}">'
     ]
     for axis, length in enumerate(extent):
         for k in range(int(np.ceil(low[axis] / step)), int((low[axis] + length) / step) + 1):
@@ -147,7 +214,10 @@ def plan(paths: Sequence[Line], *, marks: Sequence[Line] = (), dashed: Sequence[
         parts.append(f'<circle cx="{x[-1]:.1f}" cy="{y[-1]:.1f}" r="6" fill="{color}"/>')
     bar, right = step * scale, width - 14
     parts.append(f'<path class="bar" d="M{right - bar:.1f} 16H{right:.1f}"/>')
-    parts.append(f'<text x="{right:.1f}" y="32" text-anchor="end">{step:g} m</text></svg>')
+    parts.append(f'<text x="{right:.1f}" y="32" text-anchor="end">{step:g} {escape(unit)}</text>')
+    parts.append(f'<text x="{right:.1f}" y="{height - 18:.1f}" text-anchor="end">'
+                 f'{escape(axes[0])} ({escape(unit)}) →</text>')  # fmt: skip
+    parts.append(f'<text x="26" y="14">↑ {escape(axes[1])} ({escape(unit)})</text></svg>')
     return "".join(parts)
 
 
