@@ -311,20 +311,20 @@ def class_checks(evidence: MotionEvidence) -> list[Check]:
     flow, residual = float(long.flow_px.max()), float(long.residual_px.max())
     flow_words, turn_words = "flow in 1 s, largest", "residual of a rotation, largest"
     return [
-        Check(what=flow_words, value=flow, limit=STATIC_FLOW_PX, passes="below", says="static",
+        Check(key="flow_px", what=flow_words, value=flow, limit=STATIC_FLOW_PX, passes="below", says="static",
               unit="px"),
-        Check(what=turn_words, value=residual, limit=STATIC_RESIDUAL_PX, passes="below",
+        Check(key="residual_px", what=turn_words, value=residual, limit=STATIC_RESIDUAL_PX, passes="below",
               says="static", unit="px"),
-        Check(what="drift over the whole shot", value=evidence.drift_px, limit=STATIC_DRIFT_PX,
+        Check(key="drift_px", what="drift over the whole shot", value=evidence.drift_px, limit=STATIC_DRIFT_PX,
               passes="below", says="static", unit="px"),
-        Check(what=turn_words, value=residual, limit=ROTATING_RESIDUAL_PX, passes="below",
+        Check(key="residual_px", what=turn_words, value=residual, limit=ROTATING_RESIDUAL_PX, passes="below",
               says="rotating", unit="px"),
-        Check(what="residual of a rotation with zoom, largest",
+        Check(key="zoom_residual_px", what="residual of a rotation with zoom, largest",
               value=float(long.zoom_residual_px.max()), limit=ROTATING_RESIDUAL_PX,
               passes="below", says="zooming", unit="px"),
-        Check(what="change of focal length in 1 s, largest", value=_total_zoom(long),
+        Check(key="zoom", what="change of focal length in 1 s, largest", value=_total_zoom(long),
               limit=ZOOM_RATIO, passes="above", says="zooming"),
-        Check(what="matches that a homography explains, median",
+        Check(key="homography", what="matches that a homography explains, median",
               value=float(np.median(long.homography)), limit=ZOOM_SHARE, passes="above",
               says="zooming or planar", unit="%"),
     ]  # fmt: skip

@@ -148,7 +148,15 @@ def trust_checks(numbers: dict[str, Any]) -> list[Check]:
          "below", "degrees"),
     ]  # fmt: skip
     return [
-        Check(what=what, value=numbers[key], limit=limit, passes=passes, says="trusted", unit=unit)
+        Check(
+            key=key,
+            what=what,
+            value=numbers[key],
+            limit=limit,
+            passes=passes,
+            says="trusted",
+            unit=unit,
+        )
         for what, key, limit, passes, unit in checks
         if key in numbers
     ]

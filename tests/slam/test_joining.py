@@ -41,7 +41,11 @@ def test_runs_hold_every_frame_once():
 
 
 def test_a_check_knows_its_side_and_its_words():
-    below = Check(what="error", value=0.3, limit=1.5, passes="below", says="trusted", unit="px")
-    above = Check(what="share", value=0.3, limit=0.7, passes="above", says="trusted", unit="%")
+    below = Check(
+        key="e", what="error", value=0.3, limit=1.5, passes="below", says="trusted", unit="px"
+    )
+    above = Check(
+        key="s", what="share", value=0.3, limit=0.7, passes="above", says="trusted", unit="%"
+    )
     assert below.holds and not above.holds
     assert below.text(below.value) == "0.3 px" and above.text(above.limit) == "70 %"
