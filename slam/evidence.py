@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -310,24 +310,23 @@ def class_checks(evidence: MotionEvidence) -> list[Check]:
         return []
     flow, residual = float(long.flow_px.max()), float(long.residual_px.max())
     flow_words, turn_words = "flow in 1 s, largest", "residual of a rotation, largest"
-    return [
-        Check(key="flow_px", what=flow_words, value=flow, limit=STATIC_FLOW_PX, passes="below", says="static",
-              unit="px"),
-        Check(key="residual_px", what=turn_words, value=residual, limit=STATIC_RESIDUAL_PX, passes="below",
-              says="static", unit="px"),
-        Check(key="drift_px", what="drift over the whole shot", value=evidence.drift_px, limit=STATIC_DRIFT_PX,
-              passes="below", says="static", unit="px"),
-        Check(key="residual_px", what=turn_words, value=residual, limit=ROTATING_RESIDUAL_PX, passes="below",
-              says="rotating", unit="px"),
-        Check(key="zoom_residual_px", what="residual of a rotation with zoom, largest",
-              value=float(long.zoom_residual_px.max()), limit=ROTATING_RESIDUAL_PX,
-              passes="below", says="zooming", unit="px"),
-        Check(key="zoom", what="change of focal length in 1 s, largest", value=_total_zoom(long),
-              limit=ZOOM_RATIO, passes="above", says="zooming"),
-        Check(key="homography", what="matches that a homography explains, median",
-              value=float(np.median(long.homography)), limit=ZOOM_SHARE, passes="above",
-              says="zooming or planar", unit="%"),
+    rows: list[tuple[str, str, float, float, Literal["below", "above"], str, str]] = [
+        ("flow_px", flow_words, flow, STATIC_FLOW_PX, "below", "static", "px"),
+        ("residual_px", turn_words, residual, STATIC_RESIDUAL_PX, "below", "static", "px"),
+        ("drift_px", "drift over the whole shot", evidence.drift_px, STATIC_DRIFT_PX, "below",
+         "static", "px"),
+        ("residual_px", turn_words, residual, ROTATING_RESIDUAL_PX, "below", "rotating", "px"),
+        ("zoom_residual_px", "residual of a rotation with zoom, largest",
+         float(long.zoom_residual_px.max()), ROTATING_RESIDUAL_PX, "below", "zooming", "px"),
+        ("zoom", "change of focal length in 1 s, largest", _total_zoom(long), ZOOM_RATIO, "above",
+         "zooming", ""),
+        ("homography", "matches that a homography explains, median",
+         float(np.median(long.homography)), ZOOM_SHARE, "above", "zooming or planar", "%"),
     ]  # fmt: skip
+    return [
+        Check(key=key, what=what, value=value, limit=limit, passes=passes, says=says, unit=unit)
+        for key, what, value, limit, passes, says, unit in rows
+    ]
 
 
 def evidence_numbers(evidence: MotionEvidence) -> dict[str, Any]:

@@ -28,7 +28,8 @@ class Check:
     """A measured value beside the threshold that it is held against.
 
     Args:
-        key: its name among the stage's numbers. what: the value, in words. passes: on which side of the limit it says `says`.
+        key: its name among the stage's numbers. what: the value, in words.
+        passes: on which side of the limit it says `says`.
         unit: "" for a ratio, "%" for a share (value and limit 0-1).
     """
 
