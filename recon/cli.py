@@ -136,6 +136,43 @@ class Import:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Convert:
+    """Make a scene like another one, its people as bodies of another model."""
+
+    scene: Positional[Path]
+    """A scene folder; it stays as it is."""
+    to: Literal["anny", "smplx", "smplh", "smpl", "mhr"]
+    """The body model to convert to."""
+    body_model_path: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Folder with that model's files (anny needs none)."""
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = None
+    """Folder to write; by default SCENE_MODEL."""
+    json: bool = False
+    """Print the residuals as JSON on stdout and nothing else."""
+
+    def main(self) -> None:
+        from recon.console import TerminalWatcher
+        from recon.convert import convert_scene, residuals
+
+        scene = convert_scene(
+            self.scene, self.to, self.out,
+            body_model_path=self.body_model_path, watcher=TerminalWatcher(),
+        )  # fmt: skip
+        people = residuals(scene)
+        if self.json:
+            print(json.dumps({"scene": str(scene.path), "people": people}, indent=1))
+            return
+        print(f"scene    {scene.path}")
+        for name, r in people.items():
+            where = "same vertex" if r["same_mesh"] else "old surface"
+            print(
+                f"{name:8} joints {r['joints_mm']:.1f} mm (limbs {r['limb_joints_mm']:.1f}), "
+                f"vertices to {where} {r['vertices_mean_mm']:.1f} mm mean, "
+                f"{r['vertices_max_mm']:.1f} max"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class View:
     """Look at a scene in a window, or render a picture of it without a display."""
 
@@ -241,6 +278,7 @@ Command = (
     | Annotated[Camera, tyro.conf.subcommand("camera")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Import, tyro.conf.subcommand("import")]
+    | Annotated[Convert, tyro.conf.subcommand("convert")]
     | Annotated[View, tyro.conf.subcommand("view")]
     | Annotated[Tracks, tyro.conf.subcommand("tracks")]
     | Annotated[Weights, tyro.conf.subcommand("weights")]
