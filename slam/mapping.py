@@ -26,7 +26,10 @@ from slam.features import KeyframeFeatures, loop_pairs, match
 PAIR_OFFSETS = (1, 2, 3, 4, 6, 8, 16, 32, 64)
 MIN_MATCHES = 20
 MIN_SECOND_SHARE, MAX_SECOND_ERROR = 0.5, 1.5
-EPIPOLAR_PX = 2.0
+EPIPOLAR_PX, MIN_TRIALS, MAX_TRIALS, CONFIDENCE = 2.0, 30, 1000, 0.99
+# Tracks per keyframe from which the global mapper starts: its search for places grows fast with
+# them, and all others are triangulated afterwards.
+START_TRACKS = 150
 MIN_FOCAL_CONTRAST = 1.03
 
 
@@ -110,17 +113,17 @@ def map_keyframes(
     with tempfile.TemporaryDirectory(prefix="recon3d-map-") as folder:
         database, pairs = Path(folder) / "map.db", Path(folder) / "pairs.txt"
         _write_database(database, pairs, features, intrinsics, guess=refine_focal)
-        verify = pycolmap.TwoViewGeometryOptions()
-        verify.ransac.max_error = EPIPOLAR_PX
-        verify.ransac.random_seed = seed
-        pycolmap.verify_matches(database, pairs, verify)
+        pycolmap.verify_matches(database, pairs, _verification_options(seed))
         if refine_focal:
             calibrate = pycolmap.ViewGraphCalibrationOptions()
             calibrate.random_seed = seed
+            # Essential matrices are made of the fundamental ones later; a second search for them
+            # took a tenth of the stage's time and moved neither poses nor focal lengths.
+            calibrate.reestimate_relative_pose = False
             pycolmap.calibrate_view_graph(database, calibrate)
-        model = largest(
-            pycolmap.global_mapping(database, folder, folder, global_options(refine_focal, seed))
-        )
+        options = global_options(refine_focal, seed)
+        options.mapper.track_required_tracks_per_view = START_TRACKS
+        model = largest(pycolmap.global_mapping(database, folder, folder, options))
         if model is None:
             return None
         model, focal = judge_model(model, intrinsics, focal_range)
@@ -237,6 +240,16 @@ def _with_focal(model: pycolmap.Reconstruction, focal: float) -> pycolmap.Recons
     pycolmap.create_default_bundle_adjuster(options, config, forced).solve()
     forced.update_point_3d_errors()
     return forced
+
+
+def _verification_options(seed: int) -> pycolmap.TwoViewGeometryOptions:
+    """Few trials suffice: most matches are tracked points, whose neighbours in time agree."""
+    options = pycolmap.TwoViewGeometryOptions()
+    ransac = options.ransac
+    ransac.max_error, ransac.confidence, ransac.random_seed = EPIPOLAR_PX, CONFIDENCE, seed
+    ransac.min_num_trials, ransac.max_num_trials = MIN_TRIALS, MAX_TRIALS
+    ransac.dyn_num_trials_multiplier = 1.0
+    return options
 
 
 def global_options(refine_focal: bool, seed: int) -> pycolmap.GlobalPipelineOptions:
