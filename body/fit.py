@@ -67,6 +67,7 @@ def build_evidence(
         times=times[frame_idx],
         keypoints_px=keypoints,
         landmarks=track.landmarks[row],
+        metric=track.metric,
         weights=weights,
         size_px=np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1), 20.0),
         intrinsics=intrinsics,

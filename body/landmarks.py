@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 
+from body.detect import load_backend
+from recon.core.errors import InputError
 from recon.core.geometry import Array
 
 MARGIN = 1.25
@@ -51,18 +54,23 @@ class Roi:
         c, s = np.cos(self.angle), np.sin(self.angle)
         return np.array([[c, -s], [s, c]])
 
-    def to_image(self, size: int) -> Array:
-        """(2, 3), pixel (x, y, 1) of a crop with `size` px a side to picture pixel."""
-        linear = self.axes * (self.side / size)
-        return np.column_stack([linear, self.centre - linear @ np.full(2, size / 2)])
+    def to_image(self, size: int, *, width: int | None = None) -> Array:
+        """(2, 3), pixel (x, y, 1) of a crop to picture pixel.
 
-    def crop(self, image: np.ndarray, size: int) -> np.ndarray:
-        """The region of `image` resampled to (size, size, 3) uint8; black outside the picture."""
-        T_image_crop = self.to_image(size)
+        Args:
+            size: px, height of the crop, which spans the region's side. width: px, if not square.
+        """
+        linear = self.axes * (self.side / size)
+        middle = np.array([width or size, size]) / 2
+        return np.column_stack([linear, self.centre - linear @ middle])
+
+    def crop(self, image: np.ndarray, size: int, *, width: int | None = None) -> np.ndarray:
+        """The region of `image` resampled to (size, width or size, 3) uint8; black outside it."""
+        T_image_crop = self.to_image(size, width=width)
         # OpenCV counts pixel centres from 0, we count them from 0.5.
         T_image_crop[:, 2] += T_image_crop[:, :2] @ [0.5, 0.5] - 0.5
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return cv2.warpAffine(image, T_image_crop, (size, size), flags=flags)
+        return cv2.warpAffine(image, T_image_crop, (width or size, size), flags=flags)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +81,11 @@ class Landmarks:
         presence: 0-1, whether the region holds a person.
         keypoints_px: (33, 2) in the picture. keypoint_conf: (33,), 0-1.
         landmarks: (33, 3) metres, origin at mid-hip, axes of the picture (x right, y down, z away).
-        mask: (S, S) bool in the region.
+        metric: whether the network saw them, or they are a guess from its 2D keypoints.
+        mask: (S, S) bool in the region; networks without masks draw one around the keypoints.
         roi: the region. next_roi: where the network expects the person's region to be.
+        hands_px: (2, 21, 2) left and right, hands_conf: (2,), 0-1, of networks that see hands.
+        face_px: (68, 2) in iBUG's order, face_conf: 0-1, of networks that see the face.
     """
 
     presence: float
@@ -84,20 +95,30 @@ class Landmarks:
     mask: np.ndarray
     roi: Roi
     next_roi: Roi
+    metric: bool = True
+    hands_px: Array | None = None
+    hands_conf: Array | None = None
+    face_px: Array | None = None
+    face_conf: float | None = None
 
     @property
     def box(self) -> Array:
         """Box (4,) xyxy px around the visible keypoints, with room for flesh around the joints."""
-        seen = self.keypoint_conf >= VISIBLE
-        points = self.keypoints_px[seen] if seen.sum() >= 4 else self.keypoints_px
-        low, high = points.min(axis=0), points.max(axis=0)
-        pad = 0.06 * float((high - low).max())
-        return np.concatenate([low - pad, high + pad])
+        return keypoint_box(self.keypoints_px, self.keypoint_conf)
 
     @property
     def quality(self) -> float:
         """Presence times mean keypoint confidence, 0-1."""
         return self.presence * float(self.keypoint_conf.mean())
+
+
+def keypoint_box(keypoints_px: Array, conf: Array) -> Array:
+    """Box (4,) xyxy px around the visible of the keypoints (33, 2), with room for flesh."""
+    seen = conf >= VISIBLE
+    points = keypoints_px[seen] if seen.sum() >= 4 else keypoints_px
+    low, high = points.min(axis=0), points.max(axis=0)
+    pad = 0.06 * float((high - low).max())
+    return np.concatenate([low - pad, high + pad])
 
 
 class Landmarker(Protocol):
@@ -115,7 +136,38 @@ class Landmarker(Protocol):
 LANDMARKERS = {
     "blazepose-heavy": "body.backends.blazepose:BlazePoseHeavy",
     "blazepose-full": "body.backends.blazepose:BlazePoseFull",
+    "rtmpose": "body.backends.rtmpose:RtmPose",
+    "vitpose": "body.backends.vitpose:VitPose",
 }
+_FROM_THE_USER = ("rtmpose", "vitpose")
+"""Of these the user brings the network."""
+
+
+def check_landmarker(name: str, model: Path | None) -> None:
+    """Refuses at once what loading the network would refuse after minutes of work.
+
+    Args:
+        name: one of LANDMARKERS. model: the user's own network (`--keypoints-model`), if any.
+    Raises:
+        InputError: unknown name, or a network is missing or not wanted.
+        MissingDependencyError: the package that runs it is not installed.
+    """
+    kind: Any = load_backend(LANDMARKERS, name, "--keypoints")
+    if (model is not None) != (name in _FROM_THE_USER):
+        wanted, got = ("none", str(model)) if model else (f"the network of {name}", "none")
+        raise InputError(
+            f"--keypoints-model: expected {wanted}, got {got}; it goes with --keypoints "
+            f"{' or '.join(_FROM_THE_USER)}"
+        )
+    if model is not None:
+        kind.check(model.expanduser())
+
+
+def load_landmarker(name: str, model: Path | None = None, *, threads: int = 0) -> Landmarker:
+    """The network `name`, ready to run. Args and Raises: as check_landmarker."""
+    check_landmarker(name, model)
+    kind: Any = load_backend(LANDMARKERS, name, "--keypoints")
+    return kind(threads=threads) if model is None else kind(model.expanduser(), threads=threads)
 
 
 def settle(landmarker: Landmarker, image: np.ndarray, roi: Roi, *, rounds: int = 2) -> Landmarks:

@@ -66,6 +66,7 @@ class Evidence:
         times: (M,) seconds. keypoints_px: (M, 33, 2). landmarks: (M, 33, 3) metres, camera axes.
         weights: (M, 33) trust 0-1, zero where nothing was seen. size_px: (M,) image height.
         stature: metres, if the user knows it.
+        metric: whether the landmarks were seen, or only guessed as a start for the fit.
     """
 
     times: Array
@@ -75,6 +76,7 @@ class Evidence:
     size_px: Array
     intrinsics: Intrinsics
     stature: float | None = None
+    metric: bool = True
 
     def take(self, rows: np.ndarray | slice) -> Evidence:
         """The evidence of some frames."""
@@ -192,7 +194,7 @@ class TrackSolver:
         hips_jac = jac[:, _HIPS].mean(axis=1, keepdims=True)
         centred = points - points[:, _HIPS].mean(axis=1, keepdims=True)
         error_3d = centred - state.landmark_scale * seen.landmarks
-        w_3d, cost_3d = _robust(error_3d / self.noise.landmark, seen.weights)
+        w_3d, cost_3d = _robust(error_3d / self.noise.landmark, seen.weights * seen.metric)
         w_3d = w_3d / self.noise.landmark**2
         num = len(points)
         jac_all = np.concatenate(

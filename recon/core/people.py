@@ -67,8 +67,12 @@ class PersonTrack:
         keypoints_px: (N, 33, 2) BlazePose order. keypoint_conf: (N, 33), 0-1.
         landmarks: (N, 33, 3) metres, axes of the camera, origin at mid-hip.
         masks: one per frame.
+        metric: whether the keypoint network saw landmarks and masks. If not, it sees in 2D only:
+            landmarks are a guess from its keypoints, and masks are drawn around them.
         hands_px: (N, 2, 21, 2) left and right hand, or None. hands_conf: (N, 2), or None.
         hands_3d: (N, 2, 21, 3) metres, axes of the picture, origin at each wrist, or None.
+        face_px: (N, F, 2) in the order of iBUG (F = 68) or of MediaPipe's mesh (F = 468), or
+            None. face_conf: (N,), 0-1, or None.
     """
 
     track_id: int
@@ -79,9 +83,12 @@ class PersonTrack:
     keypoint_conf: Array
     landmarks: Array
     masks: RoiMasks
+    metric: bool = True
     hands_px: Array | None = None
     hands_conf: Array | None = None
     hands_3d: Array | None = None
+    face_px: Array | None = None
+    face_conf: Array | None = None
 
     def __post_init__(self) -> None:
         n = len(self.frame_idx)
@@ -98,6 +105,10 @@ class PersonTrack:
             check_array("hands_conf", self.hands_conf, (n, 2))
         if self.hands_3d is not None:
             check_array("hands_3d", self.hands_3d, (n, 2, 21, 3))
+        if self.face_px is not None:
+            check_array("face_px", self.face_px, (n, None, 2))
+        if self.face_conf is not None:
+            check_array("face_conf", self.face_conf, (n,))
 
 
 @dataclass(frozen=True, kw_only=True)
