@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from body.detect import Detections, Detector, TiledDetector, pairwise_overlap
+from body.faces import Face, stack_faces
 from body.hands import HandPair, stack_hands
 from body.landmarks import Landmarker, Landmarks, Roi, settle
 from body.track import (
@@ -46,7 +48,13 @@ class History:
     landmarks: list[Array] = field(default_factory=list)
     mask_bits: list[np.ndarray] = field(default_factory=list)
     Ts_image_roi: list[Array] = field(default_factory=list)
+    hands_px: list[Array | None] = field(default_factory=list)
+    hands_conf: list[Array | None] = field(default_factory=list)
+    face_px: list[Array | None] = field(default_factory=list)
+    face_conf: list[float | None] = field(default_factory=list)
     hands: list[HandPair] = field(default_factory=list)
+    faces: list[Face] = field(default_factory=list)
+    metric: bool = True
     mask_size: int = 0
     supports: int = 0
     passes: int = 0
@@ -59,6 +67,11 @@ class History:
         self.keypoints_px.append(found.keypoints_px)
         self.keypoint_conf.append(found.keypoint_conf)
         self.landmarks.append(found.landmarks)
+        self.metric = self.metric and found.metric
+        self.hands_px.append(found.hands_px)
+        self.hands_conf.append(found.hands_conf)
+        self.face_px.append(found.face_px)
+        self.face_conf.append(found.face_conf)
         self.mask_size = len(found.mask)
         self.mask_bits.append(np.packbits(found.mask.ravel()))
         self.Ts_image_roi.append(found.roi.to_image(self.mask_size))
@@ -88,8 +101,21 @@ class History:
             keypoint_conf=np.stack(self.keypoint_conf),
             landmarks=np.stack(self.landmarks),
             masks=masks,
-            **stack_hands(self.hands),
+            metric=self.metric,
+            **{
+                "hands_px": stacked(self.hands_px),
+                "hands_conf": stacked(self.hands_conf),
+                "face_px": stacked(self.face_px),
+                "face_conf": stacked(self.face_conf),
+                **stack_hands(self.hands),
+                **stack_faces(self.faces),
+            },
         )
+
+
+def stacked(values: Sequence[Array | float | None]) -> Array | None:
+    """Values of N frames as one array, or None where a frame has none."""
+    return None if any(v is None for v in values) else np.stack([np.asarray(v) for v in values])
 
 
 class Walk:

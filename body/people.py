@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from body.detect import DETECTORS, Detector, load_backend
+from body.faces import FACE_LANDMARKERS, FaceFollower
 from body.follow import History, Walk
 from body.hands import HAND_LANDMARKERS, HandFollower
-from body.landmarks import LANDMARKERS, Landmarker
+from body.landmarks import Landmarker, load_landmarker
 from recon.core.errors import InputError
 from recon.core.people import PersonTrack
 from recon.core.scene import Scene
@@ -25,19 +27,22 @@ class PeopleConfig:
     Args:
         people: "all", "largest", or the number of people to keep.
         detector, keypoints: back-ends. threads: 0 takes all cores.
+        keypoints_model: file or folder of the user's own keypoint network, for rtmpose, vitpose.
         detect_every: seconds between detector passes; a lost person triggers one at once.
         max_gap: seconds that a lost person is waited for.
         min_duration: seconds; people seen for less are dropped (half the clip if that is less).
-        hands: whether to look for hands too.
+        hands, face: whether to look for hands and the face too.
     """
 
     people: str = "all"
     detector: str = "ssd"
     keypoints: str = "blazepose-heavy"
+    keypoints_model: str | None = None
     detect_every: float = 0.25
     max_gap: float = 2.0
     min_duration: float = 0.5
     hands: bool = False
+    face: bool = False
     threads: int = 0
 
     def __post_init__(self) -> None:
@@ -68,19 +73,36 @@ def run(
 
     Raises:
         InputError: an unknown back-end, or its network is missing and cannot be fetched.
+        MissingDependencyError: the package that runs a network is not installed.
     """
-    detector = load_backend(DETECTORS, config.detector, "--detector")(threads=config.threads)
-    landmarker = load_backend(LANDMARKERS, config.keypoints, "--keypoints")(threads=config.threads)
-    hands = None
+    threads = config.threads
+    detector = load_backend(DETECTORS, config.detector, "--detector")(threads=threads)
+    model = Path(config.keypoints_model) if config.keypoints_model else None
+    landmarker = load_landmarker(config.keypoints, model, threads=threads)
+    hands = face = None
     if config.hands:
         network = load_backend(HAND_LANDMARKERS, "mediapipe", "--hands")
-        hands = HandFollower(network(threads=config.threads))
+        hands = HandFollower(network(threads=threads))
+    if config.face:
+        network = load_backend(FACE_LANDMARKERS, "mediapipe", "--face")
+        face = FaceFollower(network(threads=threads))
     tracks = track_people(
         frames, frames.info, config,
-        detector=detector, landmarker=landmarker, hands=hands, progress=progress,
+        detector=detector, landmarker=landmarker, hands=hands, face=face, progress=progress,
     )  # fmt: skip
     scene.save("tracking.npz", tracks)
-    return tracks_report(tracks, frames.info, f"{config.detector} + {config.keypoints}")
+    report = tracks_report(tracks, frames.info, f"{config.detector} + {config.keypoints}")
+    if not all(track.metric for track in tracks):
+        report = replace(report, decisions=(*report.decisions, _IN_2D))
+    return report
+
+
+_IN_2D = Decision(
+    name="depth and masks",
+    value="not seen",
+    why="this keypoint network sees in 2D: the fit starts from a guess of depth and relies on "
+    "its priors, and masks are drawn around the keypoints",
+)
 
 
 def track_people(
@@ -91,6 +113,7 @@ def track_people(
     detector: Detector,
     landmarker: Landmarker,
     hands: HandFollower | None = None,
+    face: FaceFollower | None = None,
     progress: Progress = no_progress,
 ) -> list[PersonTrack]:
     """Everybody in the video, most important first; one walk, memory flat but for the result.
@@ -107,24 +130,32 @@ def track_people(
     )
     for done, frame in enumerate(frames, start=1):
         walk.step(frame)
-        if hands is not None:
-            _add_hands(hands, frame, walk.histories)
+        if hands is not None or face is not None:
+            _add_parts(frame, walk.histories, hands=hands, face=face)
         progress(done, len(video.times))
     return finish_tracks(walk.histories, video, config)
 
 
-def _add_hands(hands: HandFollower, frame: Frame, histories: Sequence[History]) -> None:
-    """Looks for the hands of everybody who was seen in this frame."""
+def _add_parts(
+    frame: Frame,
+    histories: Sequence[History],
+    *,
+    hands: HandFollower | None,
+    face: FaceFollower | None,
+) -> None:
+    """Looks for the hands and the face of everybody who was seen in this frame."""
     for key, person in enumerate(histories):
-        if person.frame_idx and person.frame_idx[-1] == frame.index:
-            pair = hands.look(
-                frame.image,
-                key,
-                keypoints_px=person.keypoints_px[-1],
-                conf=person.keypoint_conf[-1],
-                landmarks=person.landmarks[-1],
-            )
-            person.hands.append(pair)
+        if not person.frame_idx or person.frame_idx[-1] != frame.index:
+            continue
+        body = {
+            "keypoints_px": person.keypoints_px[-1],
+            "conf": person.keypoint_conf[-1],
+            "landmarks": person.landmarks[-1],
+        }
+        if hands is not None:
+            person.hands.append(hands.look(frame.image, key, **body))
+        if face is not None:
+            person.faces.append(face.look(frame.image, key, **body))
 
 
 def finish_tracks(

@@ -41,7 +41,10 @@ class CameraOptions(ClipOptions):
     detector: Annotated[str, arg(metavar="NAME")] = "ssd"
     """Person detector."""
     keypoints: Annotated[str, arg(metavar="NAME")] = "blazepose-heavy"
-    """Keypoint network: blazepose-heavy, or blazepose-full (faster, less accurate)."""
+    """Keypoint network: blazepose-heavy, blazepose-full (faster, less accurate), or your own
+    rtmpose or vitpose (2D only)."""
+    keypoints_model: Annotated[Path | None, arg(metavar="PATH")] = None
+    """Your network: the .onnx file of rtmpose or rtmw, or the folder of vitpose."""
     camera: CameraChoice = "auto"
     """What the camera does; auto finds out."""
     camera_backend: Annotated[str, arg(metavar="NAME")] = "auto"
@@ -67,6 +70,8 @@ class RunOptions(CameraOptions):
 
     hands: bool = False
     """Look for the hands too, and bend the fingers as they do."""
+    face: bool = False
+    """Look for the face too: its keypoints, and how far the mouth is open."""
     body_model: Annotated[str, arg(metavar="NAME")] = "anny"
     """Body model: anny (built in), smpl or smplx (from your own licensed files)."""
     body_model_path: Annotated[Path | None, arg(metavar="DIR")] = None

@@ -84,12 +84,12 @@ def check_backends(options: RunOptions) -> None:
         MissingDependencyError: a chosen back-end's package is not installed.
     """
     from body.detect import DETECTORS, load_backend
-    from body.landmarks import LANDMARKERS
+    from body.landmarks import check_landmarker
     from recon.export import check_formats
 
     check_formats(options.formats)
     load_backend(DETECTORS, options.detector, "--detector")
-    load_backend(LANDMARKERS, options.keypoints, "--keypoints")
+    check_landmarker(options.keypoints, options.keypoints_model)
     if options.camera_backend != "auto":
         from slam.camera import load_backend as load_camera_backend
 
@@ -161,7 +161,9 @@ class Work:
             people=options.people,
             detector=options.detector,
             keypoints=options.keypoints,
+            keypoints_model=options.keypoints_model and str(options.keypoints_model),
             hands=options.hands,
+            face=options.face,
         )
         camera = CameraConfig(
             kind=options.camera,
