@@ -17,7 +17,7 @@ def test_volume_is_that_of_known_solids_wherever_they_stand() -> None:
     n = len(box.vertices)
     as_rig = dataclasses.replace(
         rig,
-        bind_vertices=np.asarray(box.vertices) + [3.0, -2.0, 5.0],
+        bind_vertices=np.asarray(box.vertices) + np.array([3.0, -2.0, 5.0]),
         faces=np.asarray(box.faces, np.int32),
         weights=np.ones((n, 1), np.float32),
         indices=np.zeros((n, 1), np.int32),
