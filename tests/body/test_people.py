@@ -220,6 +220,7 @@ def test_cost_is_linear_in_people():
 def test_nobody_gives_no_tracks_and_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     world = World([], 1)
     monkeypatch.setattr("body.people.load_backend", lambda *_: lambda threads: world)
+    monkeypatch.setattr("body.people.load_landmarker", lambda *_, threads: world)
     scene = Scene.create(tmp_path / "scene")
     report = run(scene, PeopleConfig(), frames=world)
     assert report.numbers == {"people": 0, "frames_with_people": 0}
@@ -230,6 +231,7 @@ def test_nobody_gives_no_tracks_and_a_warning(tmp_path: Path, monkeypatch: pytes
 def test_run_reports_every_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     world = World([Actor(RED, walk(100, 30)), Actor(BLUE, walk(300, 30))], 2)
     monkeypatch.setattr("body.people.load_backend", lambda *_: lambda threads: world)
+    monkeypatch.setattr("body.people.load_landmarker", lambda *_, threads: world)
     calls: list[tuple[int, int]] = []
     report = run(
         Scene.create(tmp_path / "scene"),
