@@ -33,6 +33,7 @@ BACKENDS: dict[str, str] = {
     "colmap": "slam.backends.colmap:ColmapCamera",
     "colmap_incremental": "slam.backends.colmap:IncrementalColmapCamera",
     "dense_ba": "slam.backends.dense_ba:DenseBundleCamera",
+    "droid": "slam.backends.droid:DroidCamera",
 }
 DEFAULT_BACKENDS: dict[CameraKind, tuple[str, ...]] = {
     "static": ("static",),

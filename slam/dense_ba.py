@@ -37,12 +37,22 @@ class DenseEdges:
 
     def among(self, rows: np.ndarray) -> DenseEdges:
         """The edges between these frames (increasing rows), renumbered by their places in it."""
-        kept = np.isin(self.sources, rows) & np.isin(self.targets, rows)
+        part = self.take(np.isin(self.sources, rows) & np.isin(self.targets, rows))
+        return replace(
+            part,
+            sources=np.searchsorted(rows, part.sources),
+            targets=np.searchsorted(rows, part.targets),
+        )
+
+    def take(self, kept: np.ndarray) -> DenseEdges:
+        """Some of the edges, by a mask (E,) or their numbers."""
+        return DenseEdges(**{name: value[kept] for name, value in vars(self).items()})
+
+    def joined(self, other: DenseEdges) -> DenseEdges:
+        """These edges, then the others."""
         return DenseEdges(
-            sources=np.searchsorted(rows, self.sources[kept]),
-            targets=np.searchsorted(rows, self.targets[kept]),
-            seen_px=self.seen_px[kept], weights=self.weights[kept],
-        )  # fmt: skip
+            **{name: np.concatenate([a, vars(other)[name]]) for name, a in vars(self).items()}
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,12 +238,40 @@ def adjust(
     return updated, cost / max(total, 1e-9)
 
 
+def adjust_rows(
+    state: DenseState,
+    edges: DenseEdges,
+    rows: np.ndarray,
+    *,
+    cells_px: Array,
+    intrinsics: Intrinsics,
+    free: np.ndarray,
+    free_focal: bool = False,
+    damping: Damping = Damping(),
+) -> tuple[DenseState, float]:
+    """As `adjust`, of some frames (increasing rows) and the edges among them; the others stay.
+
+    Args: free: of these rows.
+    """
+    cells = None if damping.cells is None else damping.cells[rows]
+    part = replace(
+        state, Ts_camera_slam=state.Ts_camera_slam[rows], inverse_depth=state.inverse_depth[rows]
+    )
+    part, cost = adjust(
+        part, edges.among(rows), cells_px=cells_px, intrinsics=intrinsics, free=free,
+        free_focal=free_focal, damping=replace(damping, cells=cells),
+    )  # fmt: skip
+    poses, depths = state.Ts_camera_slam.copy(), state.inverse_depth.copy()
+    poses[rows], depths[rows] = part.Ts_camera_slam, part.inverse_depth
+    return DenseState(Ts_camera_slam=poses, inverse_depth=depths, focal_px=part.focal_px), cost
+
+
 def judge_fit(
     state: DenseState, edges: DenseEdges, *, cells_px: Array, intrinsics: Intrinsics
 ) -> tuple[float, float]:
     """Weighted medians over all edges: length of the residuals, and of the parallax, px.
 
-    Parallax is the distance that the cells' finite depth moves their images.
+    Both are infinite where no edge has any weight. Parallax is the distance that the cells' finite depth moves their images.
 
     Args: as `adjust`.
     """
@@ -259,6 +297,8 @@ def judge_fit(
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
     order = np.argsort(values)
     total = np.cumsum(weights[order])
+    if not total[-1] > 0:
+        return np.inf
     return float(values[order][np.searchsorted(total, 0.5 * total[-1])])
 
 

@@ -13,7 +13,7 @@ from slam.dense_ba import (
     Damping,
     DenseEdges,
     DenseState,
-    adjust,
+    adjust_rows,
     cell_centers,
     judge_fit,
 )
@@ -141,17 +141,10 @@ class _Solver:
         self, rows: np.ndarray, *, held: int, damping: Damping, free_focal: bool = False
     ) -> float:
         """One step of these rows, the first `held` of which keep their pose; the cost before."""
-        part = replace(
-            self.state, Ts_camera_slam=self.state.Ts_camera_slam[rows],
-            inverse_depth=self.state.inverse_depth[rows],
-        )  # fmt: skip
-        part, cost = adjust(
-            part, self.edges.among(rows), cells_px=self.cells_px, intrinsics=self.intrinsics,
+        self.state, cost = adjust_rows(
+            self.state, self.edges, rows, cells_px=self.cells_px, intrinsics=self.intrinsics,
             free=np.arange(len(rows)) >= held, free_focal=free_focal, damping=damping,
         )  # fmt: skip
-        poses, depths = self.state.Ts_camera_slam.copy(), self.state.inverse_depth.copy()
-        poses[rows], depths[rows] = part.Ts_camera_slam, part.inverse_depth
-        self.state = DenseState(Ts_camera_slam=poses, inverse_depth=depths, focal_px=part.focal_px)
         return cost
 
     def append(self, row: int) -> None:

@@ -72,14 +72,14 @@ class DenseBundleCamera:
             "parallax_px": round(found.parallax_px * unit, 3),
             "points": len(mapped.points_map),
         }
-        _require_trust(numbers)
+        require_trust(numbers, max_residual_px=MAX_RESIDUAL_PX)
         return CameraSolution(
             trajectory=CameraTrajectory(
                 kind="moving", backend="dense_ba", intrinsics=intrinsics, Ts_slam_camera=poses,
                 tracked=tracked, points_slam=mapped.points_map, point_colors=mapped.colors,
             ),
             focal_why=focal_why,
-            decisions=(_trust_decision(numbers),),
+            decisions=(trust_decision(numbers),),
             numbers=numbers,
         )  # fmt: skip
 
@@ -167,14 +167,14 @@ def _to_map(
     )  # fmt: skip
 
 
-def _require_trust(numbers: dict) -> None:
+def require_trust(numbers: dict, *, max_residual_px: float) -> None:
     """Raises CameraError with the first number that is too bad to go on."""
     checks = (
         (numbers["parallax_px"] >= MIN_PARALLAX_PX,
          f"linked keyframes at least {MIN_PARALLAX_PX} px of parallax apart",
          f"{numbers['parallax_px']} px"),
-        (numbers["residual_px"] <= MAX_RESIDUAL_PX,
-         f"the flow to be explained within {MAX_RESIDUAL_PX} px", f"{numbers['residual_px']} px"),
+        (numbers["residual_px"] <= max_residual_px,
+         f"the flow to be explained within {max_residual_px} px", f"{numbers['residual_px']} px"),
         (numbers["tracked"] >= MIN_TRACKED,
          f"at least {MIN_TRACKED:.0%} of the frames placed", f"{numbers['tracked']:.0%}"),
     )  # fmt: skip
@@ -187,7 +187,8 @@ def _require_trust(numbers: dict) -> None:
             )
 
 
-def _trust_decision(numbers: dict) -> Decision:
+def trust_decision(numbers: dict) -> Decision:
+    """Why the path is believed, in words."""
     return Decision(
         name="camera path",
         value="trusted",
