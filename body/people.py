@@ -25,7 +25,7 @@ class PeopleConfig:
     """How people are found and followed.
 
     Args:
-        people: "all", "largest", or the number of people to keep.
+        people: "all", "largest", the number of people to keep, or "none" to look for nobody.
         detector, keypoints: back-ends. threads: 0 takes all cores.
         keypoints_model: file or folder of the user's own keypoint network, for rtmpose, vitpose.
         detect_every: seconds between detector passes; a lost person triggers one at once.
@@ -46,11 +46,12 @@ class PeopleConfig:
     threads: int = 0
 
     def __post_init__(self) -> None:
-        if self.people not in {"all", "largest"} and not (
+        if self.people not in {"all", "largest", "none"} and not (
             self.people.isascii() and self.people.isdigit() and int(self.people) > 0
         ):
             raise InputError(
-                f"--people: expected 'all', 'largest' or a number from 1, got {self.people!r}"
+                "--people: expected 'all', 'largest', 'none' or a number from 1, got "
+                f"{self.people!r}"
             )
         if not self.detect_every > 0 or self.max_gap < 0 or self.min_duration < 0:
             raise InputError(
@@ -75,6 +76,9 @@ def run(
         InputError: an unknown back-end, or its network is missing and cannot be fetched.
         MissingDependencyError: the package that runs a network is not installed.
     """
+    if config.people == "none":
+        scene.save("tracking.npz", [])
+        return StageReport(backend="none", decisions=(_NOBODY,), numbers={"people": 0})
     threads = config.threads
     detector = load_backend(DETECTORS, config.detector, "--detector")(threads=threads)
     model = Path(config.keypoints_model) if config.keypoints_model else None
@@ -103,6 +107,9 @@ _IN_2D = Decision(
     why="this keypoint network sees in 2D: the fit starts from a guess of depth and relies on "
     "its priors, and masks are drawn around the keypoints",
 )
+
+
+_NOBODY = Decision(name="people", value="none", why="told by --people none; nobody is masked")
 
 
 def track_people(

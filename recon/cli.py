@@ -39,7 +39,7 @@ class Run(RunOptions):
     """Folder to write; by default named after the video."""
     stages: str | None = None
     """Only these stages, separated by commas: video, tracking, people, camera, body, world,
-    overlay, report, exports."""
+    overlay, evidence, report, exports."""
     force: str | None = None
     """Repeat these stages even if they are up to date, separated by commas."""
     json: bool = False
@@ -63,22 +63,38 @@ class Run(RunOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Camera(CameraOptions):
-    """Find the camera's path only, and write camera.tum."""
+    """Find the camera alone: camera.tum, a COLMAP model, points.ply and camera.html.
+
+    People are found first and masked, so that their motion is not taken for the camera's; for
+    clips without people, --people none saves that time. Lengths are in the tracker's own unit
+    unless bodies give metres (--metric, or an earlier `recon run` on the scene); every file says.
+    """
 
     video: Positional[Path]
     """A video file, or a folder of numbered images (with --fps)."""
     scene: Path | None = None
     """Folder to write; by default named after the video."""
+    metric: bool = False
+    """Fit the people's bodies too, and put the camera into the metric, upright world."""
+    force: str | None = None
+    """Repeat these stages even if they are up to date, separated by commas."""
     json: bool = False
     """Print a summary as JSON on stdout and nothing else."""
 
     def main(self) -> None:
         from recon.console import TerminalWatcher
-        from recon.pipeline import run
+        from recon.pipeline import CAMERA_FORMATS, find_camera
 
         chosen = {f.name: getattr(self, f.name) for f in fields(CameraOptions)}
-        options = RunOptions(**chosen, overlay=False, formats=("tum",))
-        _show(run(self.video, self.scene, options, watcher=TerminalWatcher()), as_json=self.json)
+        scene = find_camera(
+            self.video,
+            self.scene,
+            RunOptions(**chosen, formats=CAMERA_FORMATS),
+            metric=self.metric,
+            force=self.force.split(",") if self.force else (),
+            watcher=TerminalWatcher(),
+        )
+        _show(scene, as_json=self.json)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,7 +37,7 @@ class CameraOptions(ClipOptions):
     """The clip, who is in it, and the camera."""
 
     people: Annotated[str, arg(metavar="WHO")] = "all"
-    """Whom to follow: all, largest, or a number of people."""
+    """Whom to follow: all, largest, a number of people, or none."""
     detector: Annotated[str, arg(metavar="NAME")] = "ssd"
     """Person detector."""
     keypoints: Annotated[str, arg(metavar="NAME")] = "blazepose-heavy"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,12 @@ from recon.video import VideoConfig, VideoReader, open_source
 FORMATS_OF_PEOPLE = ("npz", "bvh", "obj", "ply")
 """Formats that hold nothing where nobody was seen."""
 
+CAMERA_FORMATS = ("tum", "colmap", "points")
+"""What `recon camera` exports."""
+
+PICTURES = ("overlay", "evidence", "report")
+"""Outputs that show the result, made unless --no-overlay."""
+
 
 def run(
     video: str | Path,
@@ -51,6 +58,55 @@ def run(
         ReconError: the video, an option or the scene folder cannot be used.
     """
     options, watcher = options or RunOptions(), watcher or Silent()
+    known = (*STAGES, *(PICTURES if options.overlay else ()), "exports")
+    check_stage_names(stages or (), "--stages", known)
+    check_stage_names(force, "--force", known)
+    with _opened(video, scene, options, watcher) as work:
+        run_steps(work.scene, work.steps(), only=stages, force=force, watcher=watcher)
+        for output in work.outputs():
+            if stages is None or output.name in stages:
+                make_output(work.scene, output, force=output.name in force, watcher=watcher)
+        return work.scene
+
+
+def find_camera(
+    video: str | Path,
+    scene: str | Path | None = None,
+    options: RunOptions | None = None,
+    *,
+    metric: bool = False,
+    force: Collection[str] = (),
+    watcher: Watcher | None = None,
+) -> Scene:
+    """The scene with its camera: the stages up to it, its files in `exports` and camera.html.
+
+    The files are in the slam frame, unless the scene's bodies have placed this very path in the
+    metric world, in an earlier run or in this one.
+
+    Args:
+        video, scene, force: as in `run`. options: its `formats` default to the camera's.
+        metric: run all stages, for a path in metres and upright.
+
+    Raises:
+        ReconError: the video, an option or the scene folder cannot be used.
+    """
+    options, watcher = options or RunOptions(formats=CAMERA_FORMATS), watcher or Silent()
+    check_stage_names(force, "--force", (*STAGES, "evidence", "exports"))
+    with _opened(video, scene, options, watcher) as work:
+        steps = work.steps()
+        last = len(steps) if metric else STAGES.index("camera") + 1
+        run_steps(work.scene, steps[:last], force=force, watcher=watcher)
+        for output in work.outputs():
+            if output.name in ("evidence", "exports"):
+                make_output(work.scene, output, force=output.name in force, watcher=watcher)
+        return work.scene
+
+
+@contextmanager
+def _opened(
+    video: str | Path, scene: str | Path | None, options: RunOptions, watcher: Watcher
+) -> Iterator[Work]:
+    """The scene of a video, made or found and locked, ready to be worked on."""
     path = Path(video).expanduser().absolute()
     clip = VideoConfig(
         path=str(path),
@@ -61,19 +117,11 @@ def run(
         fps=options.fps,
         playback_speed=options.playback_speed,
     )
-    known = (*STAGES, *(("overlay", "report") if options.overlay else ()), "exports")
-    check_stage_names(stages or (), "--stages", known)
-    check_stage_names(force, "--force", known)
     check_backends(options)
     sha256 = open_source(clip).sha256()  # before the folder is made: a bad video leaves none
     with locked_scene(Path(scene) if scene else default_scene(path)) as folder:
         recognise_video(folder, clip, sha256, watcher)
-        work = Work(folder, clip, options, watcher)
-        run_steps(folder, work.steps(), only=stages, force=force, watcher=watcher)
-        for output in work.outputs():
-            if stages is None or output.name in stages:
-                make_output(folder, output, force=output.name in force, watcher=watcher)
-        return folder
+        yield Work(folder, clip, options, watcher)
 
 
 def check_backends(options: RunOptions) -> None:
@@ -198,6 +246,7 @@ class Work:
             return [exports]
         return [
             Output(name="overlay", needs=STAGES, work=self._overlay),
+            Output(name="evidence", needs=STAGES, work=self._evidence),
             Output(name="report", needs=STAGES, work=self._report),
             exports,
         ]
@@ -241,6 +290,14 @@ class Work:
         write_overlay(self.scene, self._frames(), path, progress=progress)
         return [path]
 
+    def _evidence(self, progress: Progress) -> list[Path]:
+        from viewer.camera_page import write_camera_page
+        from viewer.page import CAMERA_PAGE
+
+        path = self.scene.path / CAMERA_PAGE
+        write_camera_page(self.scene, self._frames(), path)
+        return [path]
+
     def _report(self, progress: Progress) -> list[Path]:
         from viewer.report import write_report
 
@@ -252,7 +309,7 @@ class Work:
         from recon.export import export_scene
 
         formats = self.options.formats
-        if not self.scene.world_motions:
+        if not self.scene.is_current("world") or not self.scene.world_motions:
             empty = [name for name in formats if name in FORMATS_OF_PEOPLE]
             formats = [name for name in formats if name not in empty]
             if empty:

@@ -182,7 +182,13 @@ video { width: 100%; max-height: 75vh; background: #111; border-radius: 6px; dis
 .stills { display: grid; grid-template-columns: repeat(auto-fill, minmax(160px, 1fr)); gap: 8px;
   margin-top: 10px; }
 figure { margin: 0; min-width: 0; }
-.stills img { width: 100%; display: block; border-radius: 4px; }
+figure img { width: 100%; display: block; border-radius: 4px; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr));
+  gap: 12px 18px; }
+.pair h3 { margin: 0 0 .3rem; }
+.pairs, .clouds { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 8px; }
+.pairs { grid-template-columns: repeat(auto-fill, minmax(min(48%, 230px), 1fr)); }
+.clouds figure:first-child { grid-column: 1 / -1; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr));
   gap: 12px 18px; margin-top: 10px; }
 .plots figcaption { color: var(--ink); font-weight: 600; }
@@ -207,7 +213,8 @@ svg text { font-size: 11px; fill: var(--soft); }
 .line { stroke-width: 1.6; } .bold, .start { stroke-width: 3; } .bar { stroke: #333;
   stroke-width: 3; } .marks { stroke-width: 5; stroke-opacity: .35; }
 .dashed { stroke-dasharray: 6 5; } .span { fill: #e6a700; fill-opacity: .3; }
-svg .limit-name { fill: #b3261e; font-size: 10px; }
+svg .limit-name { fill: #b3261e; font-size: 10px; paint-order: stroke; stroke: #fff;
+  stroke-width: 3px; }
 .plots .legend { margin: 0; font-size: .8rem; color: var(--soft); }
 .none { color: var(--soft); }
 @media (max-width: 560px) { main { padding: 8px; } section, main > details { padding: 12px; }

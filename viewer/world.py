@@ -111,17 +111,9 @@ class World:
         path = person.motion.joints_world[:, 0] * [1, 1, 0] + [0, 0, 0.005]
         return path[:-1], path[1:]
 
-    def frustum(self, frame: int, *, depth: float = 0.5) -> Segments:
-        """The eight edges of a camera's pyramid, `depth` metres long, and a tick at its top."""
-        k = self.intrinsics
-        corners_px = np.array([[0, 0], [k.width, 0], [k.width, k.height], [0, k.height]], float)
-        corners = k.unproject(corners_px, np.full(4, depth))
-        tick = (corners[0] + corners[1]) / 2 * [1, 1.25, 1]
-        points = np.concatenate([np.zeros((1, 3)), corners, tick[None]])
-        points = transform_points(self.Ts_world_camera[frame], points)
-        edges = [(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (2, 3), (3, 4), (4, 1), (1, 5), (2, 5)]
-        a, b = np.array(edges).T
-        return points[a], points[b]
+    def frustum(self, frame: int) -> Segments:
+        """The camera's pyramid at a frame, half a metre long."""
+        return frustum(self.intrinsics, self.Ts_world_camera[frame], depth=0.5)
 
     def floor_grid(self) -> Segments:
         """Lines every metre (or 2, 5, 10 … in large worlds) at z = 0 below everything."""
@@ -168,3 +160,17 @@ def look_at(eye: Array, target: Array) -> Array:
     # Straight down there is no level: any horizontal axis will do.
     x = x / np.linalg.norm(x) if np.linalg.norm(x) > 1e-6 else np.array([1.0, 0.0, 0.0])
     return make_transform(np.stack([x, np.cross(z, x), z], axis=-1), eye)
+
+
+def frustum(intrinsics: Intrinsics, T_frame_camera: Array, *, depth: float) -> Segments:
+    """The eight edges of a camera's pyramid, `depth` long, and a tick at its top."""
+    k = intrinsics
+    corners_px = np.array([[0, 0], [k.width, 0], [k.width, k.height], [0, k.height]], float)
+    corners = k.unproject(corners_px, np.full(4, depth))
+    tick = (corners[0] + corners[1]) / 2 * [1, 1.25, 1]
+    points = transform_points(
+        T_frame_camera, np.concatenate([np.zeros((1, 3)), corners, tick[None]])
+    )
+    edges = [(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (2, 3), (3, 4), (4, 1), (1, 5), (2, 5)]
+    a, b = np.array(edges).T
+    return points[a], points[b]

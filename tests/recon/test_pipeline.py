@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recon import pipeline
 from recon.core.errors import InputError
 from recon.core.scene import STAGE_FILES, STAGE_INPUTS, Scene, StageName
 from recon.core.stage import Progress, StageReport
@@ -361,3 +362,42 @@ def test_a_real_run_killed_in_every_stage_resumes_to_the_same_result(tmp_path: P
 
     assert results(killed).keys() == results(whole).keys()
     assert {k for k, v in results(whole).items() if results(killed)[k] != v} == set()
+
+
+def test_the_camera_alone_runs_the_stages_up_to_it_and_its_own_outputs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def steps(self: pipeline.Work) -> list[Step]:
+        def work(name: StageName) -> StageReport:
+            done.append(name)
+            for file in STAGE_FILES[name]:
+                (self.scene.path / file).write_bytes(name.encode())
+            if name == "video":
+                self.scene.save("video.npz", [VideoReader.open(self.clip.path, self.clip).info])
+            return StageReport(backend="test")
+
+        return [
+            Step(name=name, config=FakeConfig(), work=lambda _p, n=name: work(n)) for name in STAGES
+        ]
+
+    def outputs(self: pipeline.Work) -> list[Output]:
+        def work(name: str) -> list[Path]:
+            done.append(name)
+            return []
+
+        names = ("overlay", "evidence", "report", "exports")
+        return [Output(name=n, needs=STAGES, work=lambda _p, n=n: work(n)) for n in names]
+
+    monkeypatch.setattr(pipeline.Work, "steps", steps)
+    monkeypatch.setattr(pipeline.Work, "outputs", outputs)
+    clip, scene = write_clip(tmp_path / "clip.mp4"), tmp_path / "scene"
+    pipeline.find_camera(clip, scene)
+    assert done == ["video", "tracking", "people", "camera", "evidence", "exports"]
+    done.clear()
+    pipeline.find_camera(clip, scene, metric=True)
+    assert done == ["body", "world", "evidence", "exports"], "remade: the world moved the camera"
+    done.clear()
+    pipeline.find_camera(clip, scene, force=("camera",))
+    assert done == ["camera"], "the same result again makes no file anew"

@@ -69,7 +69,7 @@ def test_points_are_placed_by_the_similarity(scene):
 def test_the_frustum_starts_at_the_camera_and_opens_forward(scene):
     world = World.from_scene(scene)
     T = world.Ts_world_camera[5]
-    starts, ends = world.frustum(5, depth=0.5)
+    starts, ends = world.frustum(5)
     assert starts[:4] == pytest.approx(np.tile(T[:3, 3], (4, 1)))
     assert (ends[:4] - T[:3, 3]) @ T[:3, 2] == pytest.approx(np.full(4, 0.5))
 
