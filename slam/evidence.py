@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from recon.core.camera import CameraKind, Intrinsics
 from recon.core.errors import CameraError
@@ -85,6 +86,7 @@ class MotionEvidence:
     lost: np.ndarray
 
 
+@threadpool_limits.wrap(limits=1)  # small products: threads would only wait for each other
 def measure_motion(
     tracks: BackgroundTracks, intrinsics: Intrinsics, times: Array
 ) -> MotionEvidence:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pycolmap
+from threadpoolctl import threadpool_limits
 
 from recon.core.camera import Intrinsics
 from recon.core.geometry import (
@@ -92,6 +93,7 @@ class Agreement:
     rotation_deg: float
 
 
+@threadpool_limits.wrap(limits=1)  # small products: threads would only wait for each other
 def map_keyframes(
     features: Sequence[KeyframeFeatures],
     intrinsics: Intrinsics,
@@ -128,8 +130,9 @@ def map_keyframes(
             return None
         model, focal = judge_model(model, intrinsics, focal_range)
         _set_focal(database, model)
-        options = incremental_options(refine_focal=False, seed=seed)
-        second = largest(pycolmap.incremental_mapping(database, folder, folder, options))
+        second = largest(
+            pycolmap.incremental_mapping(database, folder, folder, _checking_options(seed))
+        )
     mapped = read_model(model, features, focal)
     # Walking ahead, the incremental mapper often starts from a bad pair; its pictures' own error
     # gives that away, and a worse explanation says nothing against a better one.
@@ -276,6 +279,14 @@ def incremental_options(*, refine_focal: bool, seed: int) -> pycolmap.Incrementa
     options.ba_global_frames_ratio = options.ba_global_points_ratio = 1.4
     options.ba_global_max_refinements = 2
     options.ba_global_max_num_iterations = options.ba_local_max_num_iterations = 20
+    return options
+
+
+def _checking_options(seed: int) -> pycolmap.IncrementalPipelineOptions:
+    """The incremental mapper as a check: it need not polish what differs by a thousandth."""
+    options = incremental_options(refine_focal=False, seed=seed)
+    options.ba_local_max_refinements = options.ba_global_max_refinements = 1
+    options.ba_local_function_tolerance, options.ba_global_function_tolerance = 1e-3, 1e-4
     return options
 
 

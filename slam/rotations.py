@@ -15,13 +15,20 @@ from slam.intrinsics import MAX_FOV_DEG, MIN_FOV_DEG
 # Rolling shutter, distortion and stabilisation bend a true rotation by about this much, so a
 # smaller difference says nothing about the focal length.
 TOLERANCE_PX = 0.1
+# A turn of 1e-5 moves a picture of 640 px by less than a hundredth of one.
+MAX_STEPS, CONVERGED_RAD = 10, 1e-5
 
 Pair = tuple[np.ndarray, np.ndarray]
 """Matching pixels (N, 2) in an earlier and a later picture."""
 
 
 def fit_rotation(
-    a_px: np.ndarray, b_px: np.ndarray, intrinsics: Intrinsics, *, zoom: float = 1.0
+    a_px: np.ndarray,
+    b_px: np.ndarray,
+    intrinsics: Intrinsics,
+    *,
+    zoom: float = 1.0,
+    start: Array | None = None,
 ) -> tuple[Array, Array]:
     """The rotation R_b_a (3, 3) between two views that share a centre, and residuals (N,) px.
 
@@ -30,24 +37,40 @@ def fit_rotation(
 
     Args:
         a_px, b_px: (N, 2) matching pixels, N >= 3. intrinsics: of both pictures.
-        zoom: focal length of b over that of a.
+        zoom: focal length of b over that of a. start: (3, 3) a rotation near it, if one is known.
     """
-    ones = np.ones(len(a_px))
-    lens_b = replace(intrinsics, fx=zoom * intrinsics.fx, fy=zoom * intrinsics.fy)
-    a, b = intrinsics.unproject(a_px, ones), lens_b.unproject(b_px, ones)
-    a /= np.linalg.norm(a, axis=1, keepdims=True)
-    b /= np.linalg.norm(b, axis=1, keepdims=True)
-    weights = ones
-    rotation, residuals = np.eye(3), ones
-    for _ in range(10):
+    a, b = _rays(a_px, intrinsics, 1.0), _rays(b_px, intrinsics, zoom)
+    focal = zoom * intrinsics.fx
+    rotation = np.eye(3) if start is None else start
+    residuals = _chords(a, b, rotation) * focal
+    weights = np.ones(len(a)) if start is None else _trust(residuals)
+    for _ in range(MAX_STEPS):
         previous = rotation
         rotation = nearest_rotation((b * weights[:, None]).T @ a)
-        residuals = np.linalg.norm(b - a @ rotation.T, axis=1) * lens_b.fx
-        scale = max(1.5 * float(np.median(residuals)), 0.1)
-        weights = 1 / (1 + (residuals / scale) ** 2) ** 2
-        if np.abs(rotation - previous).max() < 1e-7:
+        residuals = _chords(a, b, rotation) * focal
+        weights = _trust(residuals)
+        if np.abs(rotation - previous).max() < CONVERGED_RAD:
             break
     return rotation, residuals
+
+
+def _rays(points_px: np.ndarray, intrinsics: Intrinsics, zoom: float) -> Array:
+    """Unit rays (N, 3) of pixels under a focal length `zoom` times as long."""
+    out = np.ones((len(points_px), 3))
+    focal = [zoom * intrinsics.fx, zoom * intrinsics.fy]
+    out[:, :2] = (points_px - np.array([intrinsics.cx, intrinsics.cy])) / focal
+    return out / np.sqrt((out * out).sum(axis=1, keepdims=True))
+
+
+def _chords(a: Array, b: Array, R_b_a: Array) -> Array:
+    difference = b - a @ R_b_a.T
+    return np.sqrt((difference * difference).sum(axis=1))
+
+
+def _trust(residuals_px: Array) -> Array:
+    middle = len(residuals_px) // 2
+    scale = max(1.5 * float(np.partition(residuals_px, middle)[middle]), 0.1)
+    return 1 / (1 + (residuals_px / scale) ** 2) ** 2
 
 
 def fit_zoom(a_px: np.ndarray, b_px: np.ndarray, intrinsics: Intrinsics) -> tuple[float, float]:
@@ -56,9 +79,14 @@ def fit_zoom(a_px: np.ndarray, b_px: np.ndarray, intrinsics: Intrinsics) -> tupl
     Args:
         a_px, b_px: (N, 2) matching pixels, N >= 3. intrinsics: of picture a.
     """
+    rotation: Array | None = None
 
     def cost(log_zoom: float) -> float:
-        return float(np.median(fit_rotation(a_px, b_px, intrinsics, zoom=np.exp(log_zoom))[1]))
+        nonlocal rotation  # the last zoom's is near the next one's
+        rotation, residuals = fit_rotation(
+            a_px, b_px, intrinsics, zoom=np.exp(log_zoom), start=rotation
+        )
+        return float(np.median(residuals))
 
     # Distances between points grow with the focal length, which starts the search.
     spread = [np.median(np.abs(p - np.median(p, axis=0))) for p in (a_px, b_px)]
