@@ -24,6 +24,9 @@ _MOUTH = [_K["mouth_left"], _K["mouth_right"]]
 _SIDE_OF_HAND_REGION = 1.25
 """A face's region is 0.28 m wide where a hand's is 0.22 m: a head with hair and chin."""
 _MIN_CONF = 0.4
+_NOSE_TIP, _FOREHEAD, _CHIN = 1, 10, 152
+_MAX_OFF = 0.15
+"""Of the region's side, 4 cm: what the nose may lie off where the body has it."""
 _ROOM = 1.5
 """Side of a region relative to the face's own points in it (MediaPipe's)."""
 
@@ -67,7 +70,7 @@ def head_region(keypoints_px: Array, side: float) -> Roi:
 
 def face_region(keypoints_px: Array, side: float) -> Roi:
     """The region around a mesh's own points (468, 2) px, upright; `side` px as expected."""
-    forehead, chin = keypoints_px[10], keypoints_px[152]
+    forehead, chin = keypoints_px[_FOREHEAD], keypoints_px[_CHIN]
     up = forehead - chin
     angle = float(np.arctan2(up[0], -up[1]))
     axes = Roi(centre=chin, side=1.0, angle=angle).axes
@@ -103,9 +106,9 @@ class FaceFollower:
             regions.append(head_region(keypoints_px, side))
         for roi in regions if side >= MIN_FACE_PX else []:
             face = self.landmarker.face(image, roi)
-            centre = face.keypoints_px.mean(axis=0)
-            # A face that strayed from the body's head is somebody else's, or nobody's.
-            if float(np.hypot(*(centre - nose))) < 0.5 * side and face.presence > best.presence:
+            # Meshes slide onto chins, and onto other people: the body knows where its nose is.
+            off = float(np.hypot(*(face.keypoints_px[_NOSE_TIP] - nose))) / side
+            if off < _MAX_OFF and face.presence > best.presence:
                 best = face
             if best.presence >= GOOD:
                 break
@@ -146,3 +149,17 @@ def jaw_opening(face_px: Array) -> Array:
     height = np.maximum(np.hypot(*down.T), 1e-9)
     gap = np.sum((lower - upper) * down, axis=1) / height**2 * _NOSE_HEIGHT
     return 2 * np.arcsin(np.clip(gap / (2 * _JAW_LENGTH), 0.0, 0.5))
+
+
+def jaw_track(frame_idx: np.ndarray, face_px: Array, conf: Array, wanted: np.ndarray) -> Array:
+    """The jaw's opening, radians (M,), in the `wanted` frames; 0 if no face was seen at all.
+
+    Between faces that were seen it is interpolated.
+
+    Args:
+        frame_idx: (N,) rising. face_px: (N, 68 or 468, 2). conf: (N,), 0-1.
+    """
+    seen = conf >= GOOD
+    if not seen.any():
+        return np.zeros(len(wanted))
+    return np.interp(wanted, frame_idx[seen], jaw_opening(face_px[seen]))
