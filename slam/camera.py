@@ -34,6 +34,7 @@ BACKENDS: dict[str, str] = {
     "colmap_incremental": "slam.backends.colmap:IncrementalColmapCamera",
     "dense_ba": "slam.backends.dense_ba:DenseBundleCamera",
     "droid": "slam.backends.droid:DroidCamera",
+    "orbslam3": "slam.backends.orbslam3:OrbSlam3Camera",
 }
 DEFAULT_BACKENDS: dict[CameraKind, tuple[str, ...]] = {
     "static": ("static",),
