@@ -25,6 +25,7 @@ from body.kinematics import (
 )
 from body.models.base import BodyModel, RestBody
 from body.pose_prior import FITTED_JOINTS, left_jacobian_inverse, pose_prior
+from body.shape_evidence import MassEvidence
 from recon.core.camera import Intrinsics
 from recon.core.geometry import Array, matrix_to_rotvec, rotvec_to_matrix
 from recon.core.skeletons import BLAZEPOSE_KEYPOINTS
@@ -54,6 +55,8 @@ class Noise:
     """Seconds over which a keypoint's errors stay alike; only the stated uncertainty needs it."""
     stature: float = 0.02
     """Of a stature that the user gave, metres."""
+    mass: float = 0.5
+    """Of a weight that the user gave, kg."""
     adult_stature: tuple[float, float] = (1.70, 0.08)
     """Mean and spread of a stature that nobody gave, metres: one view hardly tells it."""
 
@@ -65,7 +68,7 @@ class Evidence:
     Args:
         times: (M,) seconds. keypoints_px: (M, 33, 2). landmarks: (M, 33, 3) metres, camera axes.
         weights: (M, 33) trust 0-1, zero where nothing was seen. size_px: (M,) image height.
-        stature: metres, if the user knows it.
+        stature: metres, mass: kg, if the user knows them.
         metric: whether the landmarks were seen, or only guessed as a start for the fit.
     """
 
@@ -76,6 +79,7 @@ class Evidence:
     size_px: Array
     intrinsics: Intrinsics
     stature: float | None = None
+    mass: float | None = None
     metric: bool = True
 
     def take(self, rows: np.ndarray | slice) -> Evidence:
@@ -101,6 +105,9 @@ class TrackSolver:
 
     def __init__(self, model: BodyModel, evidence: Evidence, noise: Noise) -> None:
         self.model, self.evidence, self.noise = model, evidence, noise
+        self._mass = (
+            None if evidence.mass is None else MassEvidence(model, evidence.mass, noise.mass)
+        )
         self._acceleration = _acceleration_stencil(evidence.times)
         root, joint = noise.root_acceleration, noise.joint_acceleration
         self._rate = np.array([root] * 3 + [joint] * (NUM_DOF - 3)) ** -2.0
@@ -260,6 +267,11 @@ class TrackSolver:
         normal.corner += info * np.outer(lin.stature, lin.stature)
         normal.right_shape -= info * lin.stature * error
         normal.cost += info * error**2
+        if self._mass is not None:
+            error, slopes = self._mass.residual(state.shape)
+            normal.corner += frames * np.outer(slopes, slopes)
+            normal.right_shape -= frames * slopes * error
+            normal.cost += frames * error**2
 
     def _add_smoothness(self, normal: _Normal, state: BodyState) -> None:
         stencil, span = self._acceleration

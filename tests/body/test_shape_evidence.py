@@ -1,11 +1,21 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
 
+from body.fit import BodyConfig, build_evidence, fit_evidence, run
 from body.models.anny import AnnyModel
-from body.shape_evidence import BODY_DENSITY, MassEvidence, body_mass, rig_volume
+from body.shape_evidence import (
+    BODY_DENSITY,
+    MASS_TOLERANCE,
+    MassEvidence,
+    body_mass,
+    rig_volume,
+)
+from tests.body.test_fit import INTRINSICS, moving_body, track_of
+from tests.synthetic import make_scene
 
 ANNY = AnnyModel()
 MEAN = ANNY.param_spec.mean
@@ -46,9 +56,30 @@ def test_slopes_are_those_of_the_mass() -> None:
     assert evidence.residual(shape)[0] == error
 
 
-def test_slopes_at_a_limit_point_back_inside() -> None:
+def test_slopes_at_a_limit_look_back_inside() -> None:
     light = MEAN.copy()
     light[ANNY.param_spec.names.index("weight")] = 1.0
     light[ANNY.param_spec.names.index("muscle")] = 0.0
     _, slopes = MassEvidence(ANNY, 60.0).residual(light)
     assert abs(slopes[ANNY.param_spec.names.index("weight")]) > 10
+
+
+@pytest.mark.parametrize(("mass", "stature"), [(58.0, 1.80), (75.0, None), (98.0, 1.75)])
+def test_the_fitted_body_weighs_what_the_user_says(mass: float, stature: float | None) -> None:
+    truth = moving_body(ANNY, np.arange(12) / 30, MEAN)
+    track = track_of(ANNY, truth, noise_px=1.0)
+    _, evidence = build_evidence(track, np.arange(12) / 30, INTRINSICS, stature=stature, mass=mass)
+    state = fit_evidence(evidence, ANNY)
+    assert body_mass(ANNY, state.shape) == pytest.approx(mass, rel=MASS_TOLERANCE)
+    if stature is not None:
+        assert ANNY.rest_body(state.shape).stature == pytest.approx(stature, abs=0.03)
+
+
+def test_a_weight_that_no_such_body_has_is_told(tmp_path: Path) -> None:
+    scene = make_scene(tmp_path / "s", num_frames=6)
+    report = run(scene, BodyConfig(stature=1.9, mass=20.0))
+    assert any("20 kg was given" in text for text in report.warnings)
+    assert report.numbers["person1"]["mass"] > 25
+    report = run(scene, BodyConfig(stature=1.7, mass=70.0))
+    assert not report.warnings and report.numbers["person1"]["mass"] == pytest.approx(70, rel=0.03)
+    assert "mass" not in run(scene, BodyConfig()).numbers["person1"]
