@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from body.faces import jaw_track
 from body.hand_fit import fit_hands
 from body.initial_pose import initial_root, initial_rotations
 from body.kinematics import NUM_BODY, BodyState, posed_keypoints
 from body.models import load_body_model
 from body.models.base import BodyModel
-from body.shape_evidence import MASS_TOLERANCE, rig_mass
 from body.solver import Evidence, Noise, TrackSolver
 from recon.core.camera import Intrinsics
 from recon.core.geometry import (
@@ -42,21 +42,15 @@ VISIBLE = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class BodyConfig:
-    """Which body model to fit; the person's stature (metres) and mass (kg) if the user knows."""
+    """Which body model to fit, and the person's stature in metres if the user knows it."""
 
     body_model: str = "anny"
     body_model_path: str | None = None
     stature: float | None = None
-    mass: float | None = None
 
 
 def build_evidence(
-    track: PersonTrack,
-    times: Array,
-    intrinsics: Intrinsics,
-    *,
-    stature: float | None = None,
-    mass: float | None = None,
+    track: PersonTrack, times: Array, intrinsics: Intrinsics, *, stature: float | None = None
 ) -> tuple[np.ndarray, Evidence]:
     """Consecutive frame indices (M,) of a track and what was seen in each; gaps weigh nothing.
 
@@ -79,7 +73,6 @@ def build_evidence(
         size_px=np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1), 20.0),
         intrinsics=intrinsics,
         stature=stature,
-        mass=mass,
     )
 
 
@@ -166,10 +159,9 @@ def fit_track(
     model: BodyModel,
     *,
     stature: float | None = None,
-    mass: float | None = None,
 ) -> CameraMotion:
     """One person's motion in the camera frame, over every frame from first to last seen."""
-    frame_idx, evidence = build_evidence(track, times, intrinsics, stature=stature, mass=mass)
+    frame_idx, evidence = build_evidence(track, times, intrinsics, stature=stature)
     state = fit_evidence(evidence, model)
     rotations = np.tile(np.eye(3), (len(frame_idx), NUM_JOINTS, 1, 1))
     rotations[:, :NUM_BODY] = state.rotations
@@ -191,9 +183,16 @@ def fit_track(
         poses_camera=poses,
         joints_camera=model.skeleton(state.shape, poses),
         body_joint_std=joint_uncertainty(state, evidence, model),
+        jaw_open=_jaw_open(track, frame_idx),
         reprojection_px=np.asarray(median.filled(0.0), dtype=float),
         confidence=evidence.weights[:, _BODY_KEYPOINTS].mean(axis=1),
     )
+
+
+def _jaw_open(track: PersonTrack, frame_idx: np.ndarray) -> Array | None:
+    if track.face_px is None or track.face_conf is None:
+        return None
+    return jaw_track(track.frame_idx, track.face_px, track.face_conf, frame_idx)
 
 
 def run(scene: Scene, config: BodyConfig, *, progress: Progress = no_progress) -> StageReport:
@@ -201,13 +200,11 @@ def run(scene: Scene, config: BodyConfig, *, progress: Progress = no_progress) -
     path = Path(config.body_model_path) if config.body_model_path else None
     model = load_body_model(config.body_model, path)
     tracks, times, intrinsics = scene.tracks, scene.video.times, scene.camera.intrinsics
-    motions, rigs, decisions, numbers, warnings = [], [], [], {}, []
+    motions, rigs, decisions, numbers = [], [], [], {}
     for done, track in enumerate(tracks):
         progress(done, len(tracks))
         with threadpool_limits(1):  # many small products: threads would only wait for each other
-            motion = fit_track(
-                track, times, intrinsics, model, stature=config.stature, mass=config.mass
-            )
+            motion = fit_track(track, times, intrinsics, model, stature=config.stature)
         motions.append(motion)
         rigs.append(model.skinning_spec(motion.shape.values))
         stature = model.rest_body(motion.shape.values).stature
@@ -225,20 +222,9 @@ def run(scene: Scene, config: BodyConfig, *, progress: Progress = no_progress) -
         decisions.append(
             Decision(name=f"stature of person {track.track_id}", value=f"{stature:.2f} m", why=why)
         )
-        if config.mass is not None:
-            mass = rig_mass(rigs[-1])
-            numbers[f"person{track.track_id}"]["mass"] = round(mass, 1)
-            if abs(mass - config.mass) > MASS_TOLERANCE * config.mass:
-                warnings.append(
-                    f"person {track.track_id}: a weight of {config.mass:g} kg was given, but a "
-                    f"{model.name} body of {stature:.2f} m in this shape weighs {mass:.1f} kg"
-                )
     progress(len(tracks), len(tracks))
     scene.save("body.npz", motions)
     scene.save("rigs.npz", rigs)
     return StageReport(
-        backend=f"{model.name} ({model.licence})",
-        decisions=tuple(decisions),
-        numbers=numbers,
-        warnings=tuple(warnings),
+        backend=f"{model.name} ({model.licence})", decisions=tuple(decisions), numbers=numbers
     )

@@ -162,6 +162,7 @@ class CameraMotion:
         confidence: (N,) mean keypoint confidence, 0-1.
         body_joint_std: (N, 22, 3) metres, standard deviations of the body joints, camera axes,
             or None where nobody estimated them.
+        jaw_open: (N,) radians that the jaw is turned open, or None where nobody looked.
     """
 
     track_id: int
@@ -173,6 +174,7 @@ class CameraMotion:
     reprojection_px: Array
     confidence: Array
     body_joint_std: Array | None = None
+    jaw_open: Array | None = None
 
     def __post_init__(self) -> None:
         n = len(self.frame_idx)
@@ -184,6 +186,8 @@ class CameraMotion:
         check_array("poses_camera.root", self.poses_camera.root, (n, 3))
         if self.body_joint_std is not None:
             check_array("body_joint_std", self.body_joint_std, (n, 22, 3))
+        if self.jaw_open is not None:
+            check_array("jaw_open", self.jaw_open, (n,))
 
 
 FOOT_POINTS: tuple[str, ...] = ("left_heel", "left_toe", "right_heel", "right_toe")

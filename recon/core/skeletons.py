@@ -23,6 +23,26 @@ BLAZEPOSE_EDGES: tuple[tuple[int, int], ...] = (
 )  # fmt: skip
 """Pairs of BlazePose indices to draw as a stick figure."""
 
+HAND_LINES: tuple[tuple[int, ...], ...] = tuple(
+    (0, *range(first, first + 4)) for first in (1, 5, 9, 13, 17)
+)
+"""Fingers of a hand's 21 keypoints, from the wrist to each tip, to draw."""
+
+FACE_LINES: dict[int, tuple[tuple[int, ...], ...]] = {
+    68: (
+        tuple(range(17)), tuple(range(27, 31)), (*range(36, 42), 36), (*range(42, 48), 42),
+        (*range(48, 60), 48), (*range(60, 68), 60),
+    ),
+    468: (
+        (10, 284, 389, 454, 361, 397, 379, 400, 152, 176, 150, 172, 132, 234, 162, 54, 10),
+        (168, 6, 197, 195, 5, 4, 1),
+        (33, 160, 158, 133, 153, 144, 33), (263, 387, 385, 362, 380, 373, 263),
+        (61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91, 61),
+        (78, 81, 13, 311, 308, 402, 14, 178, 78),
+    ),
+}  # fmt: skip
+"""Outline, nose, eyes and lips of a face's points, by their number (iBUG, MediaPipe), to draw."""
+
 SMPLX_BODY_JOINTS: tuple[str, ...] = (
     "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2",
     "left_ankle", "right_ankle", "spine3", "left_foot", "right_foot", "neck",

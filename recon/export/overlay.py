@@ -16,7 +16,7 @@ from recon.core.people import BodyPoses, PersonTrack
 from recon.core.raster import NEAR, Raster, Surface
 from recon.core.rig import Rig
 from recon.core.scene import Scene
-from recon.core.skeletons import CANONICAL_PARENTS
+from recon.core.skeletons import CANONICAL_PARENTS, FACE_LINES, HAND_LINES
 from recon.core.stage import Progress, no_progress
 from recon.core.video import Frame, FrameSource
 from recon.export.draw import dot, label, polyline
@@ -170,6 +170,21 @@ def _draw_keypoints(
     shown = track.keypoint_conf[row] >= _SHOWN_CONFIDENCE
     for point in track.keypoints_px[row][shown] * to_output:
         dot(image, point, (255, 255, 255), radius=image.shape[0] / 360)
+    for points, lines in _seen_parts(track, row):
+        for line in lines:
+            polyline(image, points[list(line)] * to_output, (255, 255, 255), width=1)
+
+
+def _seen_parts(track: PersonTrack, row: int) -> list[tuple[Array, tuple[tuple[int, ...], ...]]]:
+    """Points (K, 2) px and lines through them of the hands and the face that were seen."""
+    parts: list[tuple[Array, tuple[tuple[int, ...], ...]]] = []
+    if track.hands_px is not None and track.hands_conf is not None:
+        seen = track.hands_conf[row] >= _SHOWN_CONFIDENCE
+        parts += [(hand, HAND_LINES) for hand in track.hands_px[row][seen]]
+    if track.face_px is not None and track.face_conf is not None:
+        if track.face_conf[row] >= _SHOWN_CONFIDENCE:
+            parts.append((track.face_px[row], FACE_LINES[track.face_px.shape[1]]))
+    return parts
 
 
 def _draw_id(image: np.ndarray, vertices: Array, intrinsics: Intrinsics, track_id: int) -> None:

@@ -134,6 +134,27 @@ def test_people_are_drawn_only_while_they_are_there(scene):
     assert present == [False, True, True, True, True, True, False]
 
 
+@pytest.mark.parametrize("count", [68, 468])
+def test_hands_and_faces_are_drawn_where_they_were_seen(tmp_path, count):
+    scene = make_scene(tmp_path / "s", times=TIMES[:2])
+    (track,) = scene.tracks
+    rng = np.random.default_rng(0)
+    boxes = np.array([[20, 20], [60, 20], [100, 20]])  # left hand, right hand, face
+    part = [corner + rng.uniform(0, 25, (n, 2)) for corner, n in zip(boxes, (21, 21, count))]
+    n = len(track.frame_idx)
+    hands_px, face_px = np.tile(np.stack(part[:2]), (n, 1, 1, 1)), np.tile(part[2], (n, 1, 1))
+    hands_conf = np.tile([0.9, 0.1], (n, 1))
+    shown = replace(
+        track, hands_px=hands_px, hands_conf=hands_conf, face_px=face_px, face_conf=np.ones(n)
+    )
+    frame = next(iter(Gray(scene.video)))
+    plain = OverlayPainter(scene).draw(frame)
+    scene.save("people.npz", [shown])
+    drawn = OverlayPainter(scene).draw(frame)
+    changed = [(drawn != plain)[y : y + 25, x : x + 25].any() for x, y in boxes]
+    assert changed == [True, False, True]
+
+
 def test_large_and_odd_videos_become_720_high_and_even(tmp_path):
     scene = make_scene(tmp_path / "s", times=TIMES[:2], size=(1451, 1081))
     painter = OverlayPainter(scene)
