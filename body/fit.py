@@ -14,6 +14,7 @@ from body.initial_pose import initial_root, initial_rotations
 from body.kinematics import NUM_BODY, BodyState, posed_keypoints
 from body.models import load_body_model
 from body.models.base import BodyModel
+from body.shape_evidence import MASS_TOLERANCE, rig_mass
 from body.solver import Evidence, Noise, TrackSolver
 from recon.core.camera import Intrinsics
 from recon.core.geometry import (
@@ -42,15 +43,21 @@ VISIBLE = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class BodyConfig:
-    """Which body model to fit, and the person's stature in metres if the user knows it."""
+    """Which body model to fit; the person's stature (metres) and mass (kg) if the user knows."""
 
     body_model: str = "anny"
     body_model_path: str | None = None
     stature: float | None = None
+    mass: float | None = None
 
 
 def build_evidence(
-    track: PersonTrack, times: Array, intrinsics: Intrinsics, *, stature: float | None = None
+    track: PersonTrack,
+    times: Array,
+    intrinsics: Intrinsics,
+    *,
+    stature: float | None = None,
+    mass: float | None = None,
 ) -> tuple[np.ndarray, Evidence]:
     """Consecutive frame indices (M,) of a track and what was seen in each; gaps weigh nothing.
 
@@ -73,6 +80,7 @@ def build_evidence(
         size_px=np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1), 20.0),
         intrinsics=intrinsics,
         stature=stature,
+        mass=mass,
     )
 
 
@@ -159,9 +167,10 @@ def fit_track(
     model: BodyModel,
     *,
     stature: float | None = None,
+    mass: float | None = None,
 ) -> CameraMotion:
     """One person's motion in the camera frame, over every frame from first to last seen."""
-    frame_idx, evidence = build_evidence(track, times, intrinsics, stature=stature)
+    frame_idx, evidence = build_evidence(track, times, intrinsics, stature=stature, mass=mass)
     state = fit_evidence(evidence, model)
     rotations = np.tile(np.eye(3), (len(frame_idx), NUM_JOINTS, 1, 1))
     rotations[:, :NUM_BODY] = state.rotations
@@ -200,11 +209,13 @@ def run(scene: Scene, config: BodyConfig, *, progress: Progress = no_progress) -
     path = Path(config.body_model_path) if config.body_model_path else None
     model = load_body_model(config.body_model, path)
     tracks, times, intrinsics = scene.tracks, scene.video.times, scene.camera.intrinsics
-    motions, rigs, decisions, numbers = [], [], [], {}
+    motions, rigs, decisions, numbers, warnings = [], [], [], {}, []
     for done, track in enumerate(tracks):
         progress(done, len(tracks))
         with threadpool_limits(1):  # many small products: threads would only wait for each other
-            motion = fit_track(track, times, intrinsics, model, stature=config.stature)
+            motion = fit_track(
+                track, times, intrinsics, model, stature=config.stature, mass=config.mass
+            )
         motions.append(motion)
         rigs.append(model.skinning_spec(motion.shape.values))
         stature = model.rest_body(motion.shape.values).stature
@@ -222,9 +233,20 @@ def run(scene: Scene, config: BodyConfig, *, progress: Progress = no_progress) -
         decisions.append(
             Decision(name=f"stature of person {track.track_id}", value=f"{stature:.2f} m", why=why)
         )
+        if config.mass is not None:
+            mass = rig_mass(rigs[-1])
+            numbers[f"person{track.track_id}"]["mass"] = round(mass, 1)
+            if abs(mass - config.mass) > MASS_TOLERANCE * config.mass:
+                warnings.append(
+                    f"person {track.track_id}: a weight of {config.mass:g} kg was given, but a "
+                    f"{model.name} body of {stature:.2f} m in this shape weighs {mass:.1f} kg"
+                )
     progress(len(tracks), len(tracks))
     scene.save("body.npz", motions)
     scene.save("rigs.npz", rigs)
     return StageReport(
-        backend=f"{model.name} ({model.licence})", decisions=tuple(decisions), numbers=numbers
+        backend=f"{model.name} ({model.licence})",
+        decisions=tuple(decisions),
+        numbers=numbers,
+        warnings=tuple(warnings),
     )

@@ -140,7 +140,10 @@ def test_hands_and_faces_are_drawn_where_they_were_seen(tmp_path, count):
     (track,) = scene.tracks
     rng = np.random.default_rng(0)
     boxes = np.array([[20, 20], [60, 20], [100, 20]])  # left hand, right hand, face
-    part = [corner + rng.uniform(0, 25, (n, 2)) for corner, n in zip(boxes, (21, 21, count))]
+    part = [
+        corner + rng.uniform(0, 25, (n, 2))
+        for corner, n in zip(boxes, (21, 21, count), strict=True)
+    ]
     n = len(track.frame_idx)
     hands_px, face_px = np.tile(np.stack(part[:2]), (n, 1, 1, 1)), np.tile(part[2], (n, 1, 1))
     hands_conf = np.tile([0.9, 0.1], (n, 1))
