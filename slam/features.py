@@ -10,8 +10,8 @@ import numpy as np
 
 from slam.tracks import BackgroundTracks, Keyframe
 
-# SIFT first doubles the picture. KLT already follows its finest detail from frame to frame, and what
-# distant views share is coarser, so a smaller picture finds as good loops at half the cost.
+# SIFT first doubles the picture. KLT already follows its finest detail from frame to frame, and
+# what distant views share is coarser, so a smaller picture finds as good loops at half the cost.
 SIFT_SIDE, MAX_SIFT = 400, 800
 SIFT_RATIO = 0.8
 LOOP_DISTANCE, LOOP_CANDIDATES, LOOPS_PER_KEYFRAME = 8, 60, 2

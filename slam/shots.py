@@ -51,11 +51,13 @@ class FrameLook:
         if previous is not None:
             common = float(np.sqrt(np.maximum(previous * histogram, 0)).sum())
             distance = float(np.sqrt(max(0.0, 1 - common)))
-        inside = free > 0
-        if not inside.any():
+        if not free.any():
             return distance, 0.0
-        edges = cv2.Laplacian(gray, cv2.CV_32F)[inside]
-        return distance, float(edges.var() / max(float(gray[inside].var()), 1.0))
+        edges, contrast = (
+            float(cv2.meanStdDev(values, mask=free)[1][0, 0]) ** 2
+            for values in (cv2.Laplacian(gray, cv2.CV_16S), gray)
+        )
+        return distance, edges / max(contrast, 1.0)
 
 
 def find_shots(looks: Array, times: Array) -> list[tuple[int, int]]:

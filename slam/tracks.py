@@ -22,6 +22,9 @@ LONG_SIDE = 640
 TARGET_POINTS = 500
 WINDOW, LEVELS = (15, 15), 3
 MAX_ROUND_TRIP_PX = 0.7
+# The way back only has to tell a round trip of 0.7 px, so it is searched less finely.
+STEPS, FINE_PX, BACK_LEVELS, BACK_STEPS, BACK_FINE_PX = 20, 0.01, 2, 10, 0.1
+REFILL_BELOW = 0.75
 BORDER_PX = 4
 MIN_LOG_GAIN, GRID = 0.008, 6
 KEYFRAME_PARALLAX_PX = 10.0
@@ -129,7 +132,7 @@ def track_background(
                 f"{frame.image.shape[1]}x{frame.image.shape[0]}; convert the video to one size"
             )
         mask = masks(frame.index, height, width)
-        small = cv2.resize(frame.image, (width, height), interpolation=cv2.INTER_AREA)
+        small = _shrink(frame.image, width=width, height=height)
         gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
         klt.step(gray, mask)
         looks.append((klt.survival, *look.step(small, gray, mask)))
@@ -155,6 +158,17 @@ def track_background(
     )  # fmt: skip
 
 
+def _shrink(image: np.ndarray, *, width: int, height: int) -> np.ndarray:
+    """The picture at this size, as by INTER_AREA; halving, which is fast, goes as far as it can."""
+    rows, columns = image.shape[:2]
+    while columns >= 2 * width and rows >= 2 * height and rows % 2 == columns % 2 == 0:
+        rows, columns = rows // 2, columns // 2
+        image = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)
+    if (columns, rows) != (width, height):
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return image
+
+
 def _keep(small: Frame, mask: np.ndarray | None) -> Keyframe:
     _, jpeg = cv2.imencode(
         ".jpg",
@@ -175,6 +189,8 @@ class _Klt:
         self.next_id = 0
         self.spacing = max(5, round(0.55 * (width * height / TARGET_POINTS) ** 0.5))
         self.gray: np.ndarray | None = None
+        self.filled = TARGET_POINTS
+        """Points there were after corners were last looked for."""
         self.survival = 1.0
         """Share of the last picture's points, not counting those on people, followed into this."""
 
@@ -185,16 +201,15 @@ class _Klt:
         if previous is None or len(self.ids) == 0:
             return
         previous = match_exposure(previous, gray, mask)
-        criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.01)
-        options = {"winSize": WINDOW, "maxLevel": LEVELS, "criteria": criteria}
+        stop = cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT
         start = self.points[:, None]
         there, ok_there, _ = cv2.calcOpticalFlowPyrLK(
-            previous, gray, start, start.copy(),
-            flags=cv2.OPTFLOW_USE_INITIAL_FLOW, **options,
+            previous, gray, start, start.copy(), winSize=WINDOW, maxLevel=LEVELS,
+            criteria=(stop, STEPS, FINE_PX), flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
         )  # fmt: skip
         back, ok_back, _ = cv2.calcOpticalFlowPyrLK(
-            gray, previous, there, start.copy(),
-            flags=cv2.OPTFLOW_USE_INITIAL_FLOW, **options,
+            gray, previous, there, start.copy(), winSize=WINDOW, maxLevel=BACK_LEVELS,
+            criteria=(stop, BACK_STEPS, BACK_FINE_PX), flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
         )  # fmt: skip
         there = there[:, 0]
         keep = (ok_there[:, 0] > 0) & (ok_back[:, 0] > 0)
@@ -212,12 +227,14 @@ class _Klt:
     def refill(self, gray: np.ndarray, mask: np.ndarray | None, *, force: bool) -> None:
         """Adds corners on the background, away from the points there are, up to the target."""
         missing = TARGET_POINTS - len(self.ids)
-        if missing <= 0 or (not force and missing < 0.25 * TARGET_POINTS):
+        # A plain picture never has as many as wanted: looking again in every frame finds no more.
+        if missing <= 0 or (not force and len(self.ids) > REFILL_BELOW * self.filled):
             return
         free = np.full(gray.shape, 255, np.uint8) if mask is None else (~mask).astype(np.uint8)
         for x, y in self.points.astype(int).tolist():
             cv2.circle(free, (x, y), self.spacing, 0, -1)
         corners = cv2.goodFeaturesToTrack(gray, missing, 0.005, self.spacing, mask=free)
+        self.filled = len(self.ids)
         if corners is None:
             return
         new = corners.reshape(-1, 2).astype(np.float32)
@@ -226,6 +243,7 @@ class _Klt:
         self.next_id += len(new)
         self.ids = np.concatenate([self.ids, new_ids])
         self.points = np.concatenate([self.points, new])
+        self.filled = len(self.ids)
 
 
 def match_exposure(
@@ -239,8 +257,12 @@ def match_exposure(
     Args:
         previous, current: (H, W) uint8. mask: people, bool, or None.
     """
-    before, after = _cell_levels(previous, mask), _cell_levels(current, mask)
-    known = np.isfinite(before) & np.isfinite(after)
+    before, after = _cell_levels(previous), _cell_levels(current)
+    known = (before > 1) & (after > 1)
+    if mask is not None:
+        size = (GRID, GRID)
+        people = cv2.resize(mask.view(np.uint8) * 255, size, interpolation=cv2.INTER_AREA)
+        known &= people.ravel() == 0
     if known.sum() < 4:
         return previous
     change = np.log(after[known] / before[known])
@@ -251,15 +273,11 @@ def match_exposure(
     return cv2.convertScaleAbs(previous, alpha=float(np.exp(gain)))
 
 
-def _cell_levels(image: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """Mean brightness (GRID * GRID,) of the background in every cell; NaN where people are."""
+def _cell_levels(image: np.ndarray) -> np.ndarray:
+    """Mean brightness (GRID * GRID,) of every cell."""
     size, area = (GRID, GRID), cv2.INTER_AREA
     thumb = cv2.resize(image, (8 * GRID, 8 * GRID), interpolation=area)
-    levels = cv2.resize(thumb.astype(np.float32), size, interpolation=area)
-    if mask is not None:
-        people = cv2.resize(255 * mask.astype(np.uint8), size, interpolation=area)
-        levels = np.where(people > 0, np.nan, levels)
-    return np.where(levels > 1, levels, np.nan).ravel()
+    return cv2.resize(thumb.astype(np.float32), size, interpolation=area).ravel()
 
 
 def _epipolar_inliers(a: np.ndarray, b: np.ndarray) -> np.ndarray:
