@@ -113,6 +113,60 @@ def world_motion(
     )
 
 
+def motion_by_shots(
+    motion: CameraMotion,
+    rig: Rig,
+    placement: WorldPlacement,
+    *,
+    times: Array,
+    shot_starts: np.ndarray,
+    config: WorldConfig | None = None,
+) -> WorldMotion:
+    """As `world_motion`; across a cut nothing is continued, for worlds change there.
+
+    Args:
+        shot_starts: (S,) first frame of every shot, the first of them 0.
+    """
+    cuts = np.searchsorted(motion.frame_idx, shot_starts[1:])
+    pieces = [rows for rows in np.split(np.arange(len(motion.frame_idx)), cuts) if len(rows)]
+    parts = [
+        world_motion(_rows_of(motion, rows), rig, placement, times=times, config=config)
+        for rows in pieces
+    ]
+    if len(parts) == 1:
+        return parts[0]
+
+    def joined(name: str) -> Array:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    poses = [part.poses_world for part in parts]
+    return replace(
+        parts[0],
+        poses_world=BodyPoses(
+            root=np.concatenate([p.root for p in poses]),
+            rotations=np.concatenate([p.rotations for p in poses]),
+        ),
+        **{name: joined(name) for name in _WORLD_ROWS},
+    )
+
+
+_WORLD_ROWS = ("frame_idx", "observed", "joints_world", "feet_world", "contacts")
+_CAMERA_ROWS = (
+    "frame_idx", "observed", "joints_camera", "reprojection_px", "confidence", "body_joint_std",
+    "jaw_open",
+)  # fmt: skip
+
+
+def _rows_of(motion: CameraMotion, rows: np.ndarray) -> CameraMotion:
+    poses = motion.poses_camera
+    own = {name: getattr(motion, name) for name in _CAMERA_ROWS}
+    return replace(
+        motion,
+        poses_camera=BodyPoses(root=poses.root[rows], rotations=poses.rotations[rows]),
+        **{name: None if values is None else values[rows] for name, values in own.items()},
+    )
+
+
 # The stage -------------------------------------------------------------------------------------
 
 
@@ -122,14 +176,16 @@ def run(
     """Places the camera and all people in the world; writes placement.npz and world.npz.
 
     Args:
-        place: finds scale, gravity and floor (`slam.ground.place_world`).
+        place: finds scale, gravity and floor of every shot (`slam.shot_worlds.place_shots`).
     """
     camera, people, rigs, times = scene.camera, scene.camera_motions, scene.rigs, scene.video.times
     evidence = [person_evidence(m, rig) for m, rig in zip(people, rigs, strict=True)]
     placement, placed = place(camera, evidence, times)
     motions, numbers = [], {}
     for i, (motion, rig) in enumerate(zip(people, rigs, strict=True)):
-        world = world_motion(motion, rig, placement, times=times, config=config)
+        world = motion_by_shots(
+            motion, rig, placement, times=times, shot_starts=camera.shot_starts, config=config
+        )
         shift = pixel_shift(motion, world, placement, camera=camera)
         numbers[f"person{motion.track_id}"] = motion_numbers(world, times) | {
             "pixel_shift": round(shift, 2)

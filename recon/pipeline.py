@@ -277,10 +277,10 @@ class Work:
     def _world(self, config: Any, progress: Progress) -> StageReport:
         from body import world
         from slam.depth_networks import depth_evidence
-        from slam.ground import place_world
+        from slam.shot_worlds import place_shots
 
         depth = depth_evidence(self.scene, self._frames(), config.depth_model)
-        place = partial(place_world, depth=depth)
+        place = partial(place_shots, depth=depth)
         return world.run(self.scene, config, place=place, progress=progress)
 
     def _overlay(self, progress: Progress) -> list[Path]:

@@ -134,9 +134,9 @@ def _cut_warning(shots: Sequence[tuple[int, int]], main: int) -> tuple[str, ...]
         return ()
     start, end = shots[main]
     return (
-        f"the clip has {len(shots)} shots; the world is that of the longest, frames {start}-"
-        f"{end - 1}: in the others nothing shows where the camera is in it, so people's places "
-        "there do not continue; cut the clip with --start and --end for each shot's own world",
+        f"the clip has {len(shots)} shots, each with a world of its own: nothing shows where one "
+        f"lies in another, so places do not continue across a cut; the path and points are those "
+        f"of the longest, frames {start}-{end - 1}",
     )
 
 

@@ -255,7 +255,8 @@ class WorldPlacement:
             infinite where the motion does not determine it.
         scale_source: how the scale was found, in words.
         R_world_slam: (3, 3). t_world_slam: (3,) metres.
-        Ts_world_camera: (T, 4, 4) rigid, every frame of the video.
+        Ts_world_camera: (T, 4, 4) rigid, every frame of the video. After a cut they lie in
+            a world of that shot's own, with its own floor at z = 0.
         gravity_std: radians, spread of the evidence for the vertical.
     """
 

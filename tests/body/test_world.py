@@ -12,6 +12,7 @@ from body.foot_lock import lock_feet
 from body.world import (
     WorldConfig,
     in_world,
+    motion_by_shots,
     motion_numbers,
     person_evidence,
     pixel_shift,
@@ -167,6 +168,30 @@ def test_a_hidden_stretch_is_bridged() -> None:
 
 
 # The foot lock ---------------------------------------------------------------------------------
+
+
+def test_nothing_is_continued_across_a_cut() -> None:
+    """A world that jumps by three metres at a cut: each side is as if it were alone."""
+    world = walking_world("side", noise=0.2, seed=3)
+    Ts = world.Ts_world_camera.copy()
+    cut = len(Ts) // 2
+    Ts[cut:, :3, 3] += [3.0, 0.0, 0.0]
+    placement = replace(true_placement(world), Ts_world_camera=Ts)
+
+    def path(shot_starts: list[int]) -> WorldMotion:
+        return motion_by_shots(
+            world.motion, world.rig, placement, times=world.times, shot_starts=np.array(shot_starts)
+        )
+
+    whole, parted = path([0]), path([0, cut])
+    np.testing.assert_array_equal(parted.frame_idx, world.motion.frame_idx)
+    truth = world.poses.root + np.where(np.arange(len(Ts)) >= cut, 3.0, 0.0)[:, None] * [1, 0, 0]
+    near = slice(cut - 5, cut + 5)
+    error = np.linalg.norm(parted.poses_world.root - truth, axis=1)[near].max()
+    smeared = np.linalg.norm(whole.poses_world.root - truth, axis=1)[near].max()
+    assert error < 0.15 and smeared > 0.5
+    alone = moved(world)
+    np.testing.assert_allclose(parted.joints_world[:5], alone.joints_world[:5], atol=0.03)
 
 
 def test_the_lock_reaches_its_anchor_and_keeps_foot_and_body() -> None:
