@@ -259,11 +259,13 @@ def correlation_pyramid(a: Tensor, b: Tensor) -> list[Tensor]:
 
     Args: a, b: (m, C, h, w) features.
     """
-    m, channels, h, w = a.shape
-    volume = a.reshape(m, channels, h * w).transpose(1, 2) @ b.reshape(m, channels, h * w) / 16
-    levels = [volume.reshape(m, h * w, h, w)]
-    for _ in range(LEVELS - 1):
-        levels.append(functional.avg_pool2d(levels[-1], 2))
+    sources = (a / 16).flatten(2).transpose(1, 2)
+    levels = []
+    for level in range(LEVELS):
+        if level:  # averages of products are products with averages, and those are far fewer
+            b = functional.avg_pool2d(b, 2)
+        volume = sources @ b.flatten(2)
+        levels.append(volume.reshape(*volume.shape[:2], *b.shape[2:]))
     return levels
 
 
