@@ -231,7 +231,10 @@ class Code:
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """Two pictures and the state of the operator that compares them."""
+    """Two pictures and the state of the operator that compares them.
+
+    The state is in half precision: a clip has thousands of links.
+    """
 
     source: Code
     target: Code
@@ -316,7 +319,7 @@ class NetworkMatcher:
 
     def link(self, source: Code, target: Code) -> Link:
         """A link before its first update."""
-        return Link(source=source, target=target, hidden=source.hidden)
+        return Link(source=source, target=target, hidden=source.hidden.half())
 
     @torch.inference_mode()
     def update(self, links: Sequence[Link], at: np.ndarray, motion: np.ndarray) -> FlowUpdate:
@@ -333,7 +336,7 @@ class NetworkMatcher:
             torch.stack([link.target.features for link in links]),
         )
         hidden, delta, weights = self.network.update(
-            torch.stack([link.hidden for link in links]),
+            torch.stack([link.hidden for link in links]).float(),
             source.context[None].expand(len(links), -1, -1, -1),
             look_up(pyramid, where),
             torch.from_numpy(motion).float().to(self.device).clamp(-MAX_MOTION, MAX_MOTION),
@@ -342,7 +345,7 @@ class NetworkMatcher:
         return FlowUpdate(
             links=[
                 Link(source=link.source, target=link.target, hidden=state)
-                for link, state in zip(links, hidden, strict=True)
+                for link, state in zip(links, hidden.half(), strict=True)
             ],
             delta=delta.cpu().numpy(),
             weights=weights.cpu().numpy(),

@@ -167,8 +167,8 @@ def test_shapes_and_ranges() -> None:
     assert said.damping.shape == (12, 8)
     assert 0 <= said.weights.min() <= said.weights.max() <= 1
     assert said.damping.min() > 0
-    assert torch.equal(links[0].hidden, a.hidden)  # the given links stay as they were
-    assert not torch.allclose(said.links[0].hidden, a.hidden)
+    assert torch.equal(links[0].hidden, a.hidden.half())  # the given links stay as they were
+    assert not torch.allclose(said.links[0].hidden.float(), a.hidden, atol=0.01)
     # A link's answer does not depend on which others are asked about; the damping does.
     alone = matcher.update(links[:1], at[:1], np.zeros((1, 4, 12, 8)))
     np.testing.assert_allclose(alone.delta[0], said.delta[0], atol=1e-5)
@@ -176,6 +176,22 @@ def test_shapes_and_ranges() -> None:
     # Motion counts up to 64 cells.
     far = [matcher.update(links, at, np.full((2, 4, 12, 8), v)).delta for v in (64, 500)]
     np.testing.assert_array_equal(far[0], far[1])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_another_device_says_the_same() -> None:
+    torch.manual_seed(1)
+    network, picture = DroidNetwork(), np.random.default_rng(0).integers(0, 255, (2, 96, 64, 3))
+    at = np.stack(np.meshgrid(np.arange(8.0), np.arange(12.0)))[None]
+    said = []
+    for device in ("cpu", "cuda"):
+        matcher = NetworkMatcher(network, device=device)
+        a, b = (matcher.encode(image.astype(np.uint8)) for image in picture)
+        assert a.features.device.type == device
+        said.append(matcher.update([matcher.link(a, b)], at, np.zeros((1, 4, 12, 8))))
+    np.testing.assert_allclose(said[0].delta, said[1].delta, atol=5e-3)
+    np.testing.assert_allclose(said[0].weights, said[1].weights, atol=5e-3)
 
 
 def test_features_belong_to_the_first_pixel_of_their_cell() -> None:
