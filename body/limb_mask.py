@@ -21,11 +21,13 @@ _LIMBS = tuple(
     for start, end, width in (
         ("hip", "knee", 0.10), ("knee", "ankle", 0.07), ("ankle", "foot_index", 0.05),
         ("ankle", "heel", 0.05), ("shoulder", "elbow", 0.065), ("elbow", "wrist", 0.05),
-        ("wrist", "index", 0.05),
     )
 )  # fmt: skip
 """Pairs of keypoints and the flesh's width around them in body heights."""
-_TORSO_WIDTH, _HEAD_WIDTH = 0.08, 0.13
+_ARMS = [(_K[f"{side}_elbow"], _K[f"{side}_wrist"]) for side in ("left", "right")]
+_HAND = 0.6
+"""Length of a hand, which many networks do not see, in forearms."""
+_TORSO_WIDTH, _HEAD_WIDTH, _HAND_WIDTH = 0.08, 0.13, 0.05
 _LEG = 0.48
 """Length of hip to knee to ankle in body heights; torso and arms are told by the same scale."""
 
@@ -56,6 +58,9 @@ def limb_mask(keypoints_px: Array, roi: Roi) -> np.ndarray:
     line(np.stack([head, head]), _HEAD_WIDTH)
     for start, end, width in _LIMBS:
         line(points[[start, end]], width)
+    for elbow, wrist in _ARMS:
+        hand = points[wrist] + _HAND * (points[wrist] - points[elbow])
+        line(np.stack([points[wrist], hand]), _HAND_WIDTH)
     return out.astype(bool)
 
 

@@ -18,8 +18,10 @@ from body.faces import (
     stack_faces,
 )
 from body.landmarks import Roi
+from body.people import PeopleConfig, track_people
 from recon.core.geometry import Array
 from tests.body.test_hands import body_with_hands
+from tests.body.test_people import BLUE, RED, Actor, World, walk
 
 VIDEO = Path(__file__).parents[2] / "../shared/data/videos/dancer_static.mp4"
 SIDE = 1.25 * 70.0
@@ -109,6 +111,31 @@ def test_nobody_is_looked_at_from_behind_or_from_afar():
     stacked = stack_faces([tiny])
     assert stacked["face_px"].shape == (1, 468, 2) and stacked["face_conf"].tolist() == [0]
     assert stack_faces([]) == {}
+
+
+class AtTheNose(FaceFollower):
+    """Finds a face wherever the body has its nose."""
+
+    def look(
+        self, image: np.ndarray, key: int, *, keypoints_px: Array, conf: Array, landmarks: Array
+    ) -> Face:
+        return Face(presence=0.9, keypoints_px=mesh(keypoints_px[0]))
+
+
+def test_tracks_hold_the_faces_of_their_own_frames():
+    world = World([Actor(RED, walk(100, 60)), Actor(BLUE, walk(500, -20))], 1.5)
+    follower = AtTheNose(FakeFaces(np.zeros(2)))
+    config = PeopleConfig()
+    tracks = track_people(
+        world, world.info, config, detector=world, landmarker=world, face=follower
+    )
+    assert len(tracks) == 2
+    for track in tracks:
+        assert track.face_px is not None and track.face_conf is not None
+        np.testing.assert_allclose(track.face_px[:, 1], track.keypoints_px[:, 0])
+        assert track.face_conf.tolist() == [0.9] * len(track.frame_idx)
+    plain = track_people(world, world.info, config, detector=world, landmarker=world)
+    assert all(t.face_px is None and t.face_conf is None for t in plain)
 
 
 def open_mouth(count: int, gap: float, turn: float = 0.0) -> Array:
