@@ -14,11 +14,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.camera_paths import path_error_cm
+from benchmarks.camera_person import composited_person
 from benchmarks.camera_study import study
 from benchmarks.common import DATA, Row, main, row
 from recon.core.camera import CameraTrajectory
 from recon.core.errors import CameraError
-from recon.core.geometry import Array, umeyama
 from recon.core.stage import StageReport
 from recon.core.video import Frame, VideoInfo
 from recon.video import VideoConfig, VideoReader
@@ -54,14 +55,6 @@ def timed(reader: VideoReader, config: CameraConfig) -> Timed:
         result = None
     wall, cpu = time.perf_counter() - start, time.process_time() - start_cpu
     return Timed(result=result, cpu=cpu, per_frame_ms=1000 * (wall - decoding) / num_frames)
-
-
-def path_error_cm(Ts_slam_camera: Array, Ts_world_camera: Array) -> float:
-    """Absolute trajectory error (root mean square) after the best similarity, cm."""
-    found, truth = Ts_slam_camera[:, :3, 3], Ts_world_camera[:, :3, 3]
-    scale, rotation, offset = umeyama(found, truth)
-    errors = np.linalg.norm(scale * found @ rotation.T + offset - truth, axis=1)
-    return float(100 * np.sqrt(np.mean(errors**2)))
 
 
 def handheld(num_frames: int, *, known_focal: bool) -> Iterator[Row]:
@@ -160,6 +153,7 @@ def measure(quick: bool, pictures: Path | None) -> Iterator[Row]:
             yield from handheld(num_frames, known_focal=known_focal)
         if not quick:
             yield from backends(num_frames)
+    yield from composited_person(120, pictures=pictures, quick=quick)
     yield from classes(100 if quick else None)
     yield from study(range(1) if quick else range(3))
     if not quick:
