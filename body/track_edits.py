@@ -123,7 +123,7 @@ def _merged(tracks: Sequence[PersonTrack]) -> PersonTrack:
         return None if any(v is None for v in values) else np.concatenate(values)[rows]
 
     names = ("frame_idx", "boxes", "scores", "keypoints_px", "keypoint_conf", "landmarks",
-             "hands_px", "hands_conf", "hands_3d")  # fmt: skip
+             "hands_px", "hands_conf", "hands_3d", "face_px", "face_conf")  # fmt: skip
     masks = RoiMasks(
         bits=np.concatenate([t.masks.bits for t in tracks])[rows],
         Ts_image_roi=np.concatenate([t.masks.Ts_image_roi for t in tracks])[rows],
