@@ -78,7 +78,7 @@ def run(
     """
     if config.people == "none":
         scene.save("tracking.npz", [])
-        return StageReport(backend="none", decisions=(_NOBODY,), numbers={"people": 0})
+        return StageReport(backend=NOBODY_SOUGHT, decisions=(_NOBODY,), numbers={"people": 0})
     threads = config.threads
     detector = load_backend(DETECTORS, config.detector, "--detector")(threads=threads)
     model = Path(config.keypoints_model) if config.keypoints_model else None
@@ -108,6 +108,9 @@ _IN_2D = Decision(
     "its priors, and masks are drawn around the keypoints",
 )
 
+
+NOBODY_SOUGHT = "none"
+"""The tracking stage's back-end where the user told that nobody is in the video."""
 
 _NOBODY = Decision(name="people", value="none", why="told by --people none; nobody is masked")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from body.people import tracks_report
+from body.people import NOBODY_SOUGHT, tracks_report
 from recon.core.errors import InputError
 from recon.core.people import PersonTrack, RoiMasks
 from recon.core.scene import Scene
@@ -71,6 +71,8 @@ def run(scene: Scene, edits: TrackEdits) -> StageReport:
     people = edit_tracks(found, edits)
     scene.save("people.npz", people)
     report = tracks_report(people, scene.video, scene.report("tracking").backend)
+    if scene.report("tracking").backend == NOBODY_SOUGHT:
+        report = replace(report, warnings=())
     if not edits:
         return report
     who = Decision(

@@ -94,7 +94,7 @@ class Camera(CameraOptions):
             force=self.force.split(",") if self.force else (),
             watcher=TerminalWatcher(),
         )
-        _show(scene, as_json=self.json)
+        _show(scene, as_json=self.json, stage="camera")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,8 +334,8 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _show(scene: Scene, *, as_json: bool) -> None:
-    """Prints what a run made: where it is, or all of it as JSON."""
+def _show(scene: Scene, *, as_json: bool, stage: str | None = None) -> None:
+    """Prints what a run made, and what `stage` decided; or all of it as JSON."""
     from recon.summary import summary
 
     result = summary(scene)
@@ -343,9 +343,19 @@ def _show(scene: Scene, *, as_json: bool) -> None:
         print(json.dumps(result, indent=1))
         return
     print(f"scene    {result['scene']}")
+    if stage is not None:
+        for decision in result["stages"][stage]["decisions"]:
+            print(f"{stage:8} {decision['name']}: {decision['value']}")
+        print(f"{stage:8} {result['frame']}")
     for name, files in result["outputs"].items():
-        for file in files:
+        for file in dict.fromkeys(_folder_of_many(Path(f), scene.path) for f in files):
             print(f"{name:8} {file}")
+
+
+def _folder_of_many(file: Path, scene: Path) -> Path:
+    """A file, or the folder that one export fills with many, as COLMAP's or a mesh sequence's."""
+    inside = file.relative_to(scene) if file.is_relative_to(scene) else file
+    return file.parent if len(inside.parts) > 2 else file
 
 
 if __name__ == "__main__":

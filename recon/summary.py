@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from recon.core.placed import placed_camera
 from recon.core.scene import Scene, StageName
 from recon.runner import STAGES, output_files
 
@@ -20,6 +21,7 @@ def summary(scene: Scene) -> dict[str, Any]:
             name: {"seconds": scene.seconds(name), **asdict(scene.report(name))} for name in done
         },
         "outputs": output_files(scene),
+        "frame": placed_camera(scene).frame_words if "camera" in done else None,
     }
 
 

@@ -32,6 +32,7 @@ from viewer.svg import Line, Span, plan, time_plot
 
 NUM_PICTURES = 4
 _PICTURE_WIDTH, _CLOUD_SIZE = 480, (800, 600)
+Color = tuple[int, int, int]
 _STAGES: tuple[StageName, ...] = ("camera",)
 _SECOND, _FRAMES, _PATH = (0, 114, 178), (230, 159, 0), (110, 114, 124)
 _UNSEEN_WEIGHT = 0.05
@@ -139,9 +140,9 @@ def _evidence(scene: Scene) -> str:
     spans, words = _marks(numbers, scene.camera.shot_starts, times)
 
     def plot(title: str, unit: str, key: str, *, log: bool = False, both: bool = False) -> str:
-        lines = [_window_line("over 1 s", long, key, times, _SECOND)]
+        lines = _window_lines("over 1 s", long, key, scene, _SECOND)
         if both:
-            lines.append(_window_line("over 1/6 s", short, key, times, _FRAMES))
+            lines += _window_lines("over 1/6 s", short, key, scene, _FRAMES)
         return time_plot(
             lines, title=title, unit=unit, span=(float(times[0]), float(times[-1])), log=log,
             limits=limits.get(key), spans=spans, floor=None,
@@ -182,13 +183,15 @@ def _limits(numbers: dict[str, Any]) -> dict[str, dict[str, float]]:
     return out
 
 
-def _window_line(
-    name: str, windows: dict[str, list[float]], key: str, times: Array, color: tuple[int, int, int]
-) -> Line:
-    """A series at its windows' middles, broken where windows are far apart (cuts, lost frames)."""
-    start = np.array(windows["frame"], int)
-    x = (times[start] + times[np.array(windows.get("end", start), int)]) / 2
-    return Line(name=name, x=x, y=np.array(windows[key], float), color=color)
+def _window_lines(
+    name: str, windows: dict[str, list[float]], key: str, scene: Scene, color: Color
+) -> list[Line]:
+    """A series at its windows' middles, one line per shot."""
+    times, shots = scene.video.times, scene.camera.shot_starts
+    start, end = np.array(windows["frame"], int), np.array(windows["end"], int)
+    x, y = (times[start] + times[end]) / 2, np.array(windows[key], float)
+    shot = np.searchsorted(shots, start, side="right")
+    return [Line(name=name, x=x[shot == k], y=y[shot == k], color=color) for k in np.unique(shot)]
 
 
 def _marks(

@@ -146,7 +146,7 @@ def overlay_stills(overlay: Path, *, count: int = _NUM_STILLS) -> list[tuple[flo
 def _plan(scene: Scene, people: list[PersonMeasures]) -> str:
     if "world" not in scene.manifest["stages"]:
         return ""
-    camera = scene.placement.Ts_world_camera[:, :2, 3]
+    cuts = scene.camera.shot_starts[1:]
     paths = [
         Line(name=f"person {p.track_id}", x=p.track_xy[:, 0], y=p.track_xy[:, 1],
              color=person_color(p.track_id))
@@ -158,12 +158,17 @@ def _plan(scene: Scene, people: list[PersonMeasures]) -> str:
         name = f"standing feet of person {motion.track_id}"
         color = person_color(motion.track_id)
         marks.append(Line(name=name, x=feet[:, 0], y=feet[:, 1], color=color))
-    way = Line(name="camera", x=camera[:, 0], y=camera[:, 1], color=_CAMERA_COLOR)
+    # The worlds of shots have nothing in common: no line joins them.
+    ways = [
+        Line(name="camera", x=shot[:, 0], y=shot[:, 1], color=_CAMERA_COLOR)
+        for shot in np.split(scene.placement.Ts_world_camera[:, :2, 3], cuts)
+    ]
     key = [(css(p.color), p.name) for p in paths] + [(css(_CAMERA_COLOR), "camera (dashed)")]
     return (
         '<section><h2>Seen from above</h2><p class="hint">Metres; the floor is level. '
-        "Ring: start. Disc: end. Small dots: feet that stand still.</p>"
-        f"{legend(key)}{plan(paths, marks=marks, dashed=[way])}</section>"
+        "Ring: start. Disc: end. Small dots: feet that stand still."
+        f"{' Shots lie over each other, each in a world of its own.' if len(cuts) else ''}</p>"
+        f"{legend(key)}{plan(paths, marks=marks, dashed=ways)}</section>"
     )
 
 

@@ -139,7 +139,8 @@ def _shade(span: Span, axis: _Axis, height: int) -> str:
 
 
 def _legend(lines: Sequence[Line]) -> str:
-    return legend([(css(line.color), line.name) for line in lines]) if len(lines) > 1 else ""
+    entries = dict.fromkeys((css(line.color), line.name) for line in lines)
+    return legend(list(entries)) if len(entries) > 1 else ""
 
 
 def legend(entries: Sequence[tuple[str, str]]) -> str:

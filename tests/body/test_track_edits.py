@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from body import people
+from body.people import PeopleConfig
 from body.track_edits import TrackEdits, edit_tracks, run
 from recon.core.errors import InputError
 from recon.core.people import PersonTrack, RoiMasks
 from recon.core.scene import Scene
+from recon.core.stage import StageReport
 from tests.synthetic import make_scene
 
 
@@ -129,3 +132,14 @@ def test_the_stage_says_what_was_changed(tmp_path: Path) -> None:
     assert report.backend == "synthetic" and report.numbers["people"] == 1
     assert report.decisions[0].value == "dropped 1"
     assert "nobody is left" in run(scene, TrackEdits(keep=())).warnings[0]
+
+
+def test_nobody_sought_is_no_warning(tmp_path: Path) -> None:
+    scene = make_scene(tmp_path / "s", num_people=0, num_frames=4)
+    config = PeopleConfig(people="none")
+    report = people.run(scene, config, frames=None)  # type: ignore[arg-type]  # no frame is read
+    scene.record("tracking", config, report, seconds=0.0, code_version="0")
+    assert scene.found_tracks == []
+    assert run(scene, TrackEdits()).warnings == ()
+    scene.record("tracking", config, StageReport(backend="ssd"), seconds=0.0, code_version="0")
+    assert run(scene, TrackEdits()).warnings == ("nobody was found in this video",)

@@ -10,10 +10,11 @@ import pytest
 
 from recon import cli, pipeline
 from recon.core.scene import Scene
-from recon.core.stage import Progress, StageReport
+from recon.core.stage import Decision, Progress, StageReport
 from recon.runner import Output, Step
 from recon.video import VideoReader
 from tests.recon.clips import bad_inputs, write_clip
+from tests.synthetic import SyntheticConfig, make_scene
 
 
 def call(args: Sequence[str | Path]) -> int:
@@ -235,3 +236,21 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert call(["--version"]) == 0
     assert capsys.readouterr().out.strip() == __version__
+
+
+def test_camera_says_what_it_decided_and_where_its_files_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = make_scene(tmp_path / "scene", num_frames=4, camera="moving")
+    decision = Decision(name="camera", value="moving", why="the background shows parallax")
+    report = StageReport(backend="tracks", decisions=(decision,))
+    scene.record("camera", SyntheticConfig(1, "moving"), report, seconds=1.0, code_version="0")
+    files = ["camera.html", "exports/camera.tum", "exports/colmap/a.bin", "exports/colmap/b.bin"]
+    scene.note("outputs", {"exports": {"files": files}})
+    monkeypatch.setattr(pipeline, "find_camera", lambda *_args, **_options: scene)
+    assert call(["camera", "clip.mp4"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "camera   camera: moving" in lines and "camera   world frame: metres, z up, floor at z = 0" in lines
+    assert [line.split("/")[-1] for line in lines if line.startswith("exports")] == [
+        "camera.html", "camera.tum", "colmap",
+    ]  # fmt: skip

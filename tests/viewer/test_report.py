@@ -16,7 +16,7 @@ from tests.synthetic import make_scene
 from viewer import report as report_module
 from viewer.measures import floor_speed, measure_people, stance_slide
 from viewer.report import write_report
-from viewer.svg import Line, nice_ticks, plan, time_plot
+from viewer.svg import Line, Span, nice_ticks, plan, time_plot
 
 VOID = {"meta", "img", "br", "link", "input"}
 HOSTILE = '<script>alert("1")</script> & co'
@@ -233,6 +233,29 @@ def test_the_plan_has_equal_axes_and_y_up():
     d = re.findall(r'line bold"[^>]* d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)"', plan([path]))[0]
     x0, y0, x1, y1 = map(float, d)
     assert x1 - x0 == pytest.approx(y0 - y1, abs=0.2) and x1 - x0 > 50
+
+
+def test_the_cameras_of_two_shots_are_not_joined(scene):
+    path = scene.path / "report.html"
+    write_report(scene, path)
+    assert path.read_text().count('class="line dashed"') == 1
+    scene.save("camera.npz", [replace(scene.camera, shot_starts=np.array([0, 12]))])
+    write_report(scene, path)
+    assert path.read_text().count('class="line dashed"') == 2
+    assert "each in a world of its own" in read(path)[1]
+
+
+def test_thresholds_and_spans_are_drawn_where_they_are():
+    line = Line(name="l", x=np.array([0.0, 10.0]), y=np.array([0.1, 10.0]), color=(0, 0, 0))
+    spans = [Span(name="cut", first=5.0, last=5.0)]
+    svg = time_plot([line], title="t", unit="u", span=(0, 10), limits={"one": 1.0}, spans=spans,
+                    log=True)  # fmt: skip
+    (limit,) = (float(y) for y in re.findall(r'class="limit" d="M44 ([\d.]+)', svg))
+    (d,) = re.findall(r'class="line"[^>]* d="([^"]+)"', svg)
+    x0, y0, x1, y1 = map(float, re.findall(r"[\d.]+", d))
+    assert limit == pytest.approx((y0 + y1) / 2, abs=0.2), "1 is halfway from 0.1 to 10"
+    ((left, width),) = re.findall(r'class="span" x="([\d.]+)" y="8" width="([\d.]+)"', svg)
+    assert float(left) + float(width) / 2 == pytest.approx((x0 + x1) / 2, abs=0.2)
 
 
 def test_ticks_are_round_and_cover_the_data():
