@@ -16,6 +16,7 @@ BODY_MODELS: dict[str, str] = {
     "smplx": "body.models.smplx:SmplxModel",
     "smplh": "body.models.smplx:SmplhModel",
     "smpl": "body.models.smplx:SmplModel",
+    "mhr": "body.models.mhr:MhrModel",
 }
 """Every body model by name, as "module:class"; a class is called with the user's path or None."""
 

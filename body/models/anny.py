@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from body.models.anny_asset import load_asset
-from body.models.base import ParamSpec, RestBody
-from body.models.canonical import rest_transforms
-from body.models.rigged import KEYPOINT_JOINTS, SOLE_JOINTS, RiggedBodyModel, sparse_weights
+from body.models.base import ParamSpec
+from body.models.boned import BonedBodyModel, owners_of_bones
 from recon.core.errors import InputError
 from recon.core.geometry import Array, make_transform
-from recon.core.people import NUM_JOINTS, BodyPoses
-from recon.core.rig import Rig
+from recon.core.people import BodyPoses
 from recon.core.skeletons import CANONICAL_JOINTS
 
 # Mean and spread of an adult whose sex, age and build are unknown; stature 1.70 +- 0.09 m.
@@ -44,7 +43,12 @@ def _bone_of(joint: str) -> str:
     return _BODY_BONES[part] + suffix
 
 
-class AnnyModel(RiggedBodyModel):
+def _foot_of(toe: str) -> int:
+    """The canonical foot joint that a toe's bone moves with."""
+    return CANONICAL_JOINTS.index(f"{'left' if toe.endswith('L') else 'right'}_foot")
+
+
+class AnnyModel(BonedBodyModel):
     """Anny with its six phenotype parameters, each in [0, 1]."""
 
     name = "anny"
@@ -73,74 +77,30 @@ class AnnyModel(RiggedBodyModel):
         self.faces = self._asset.faces
         labels = self._asset.bones
         self._joint_bones = np.array([labels.index(_bone_of(j)) for j in CANONICAL_JOINTS])
-        self._bone_joints = self._owner_of_each_bone()
+        joint_of = {int(b): j for j, b in enumerate(self._joint_bones)}
+        toes = {i: _foot_of(label) for i, label in enumerate(labels) if label.startswith("toe")}
+        self._bone_joints = owners_of_bones(self._asset.parents, joint_of, forced=toes)
+        self._regressor = self._asset.regressor
         self._toes = [
             [i for i, label in enumerate(labels) if label.startswith("toe") and f"-1.{s}" in label]
             for s in "LR"
         ]
 
-    def _owner_of_each_bone(self) -> np.ndarray:
-        """The canonical joint (B,) that each bone moves with: its own, or its parent's."""
-        joint_of = {int(b): j for j, b in enumerate(self._joint_bones)}
-        owners: list[int] = []
-        bones = zip(self._asset.bones, self._asset.parents, strict=True)
-        for bone, (label, parent) in enumerate(bones):
-            foot = f"{'left' if label.endswith('L') else 'right'}_foot"
-            toe = label.startswith("toe")
-            default = CANONICAL_JOINTS.index(foot) if toe else owners[parent] if parent >= 0 else 0
-            owners.append(joint_of.get(bone, default))
-        return np.array(owners)
+    def _rest(self, shape: Array) -> tuple[np.ndarray, Array]:
+        return self._asset.rest(shape)
+
+    def _bone_weights(self) -> csr_matrix:
+        weights, bones = self._asset.weights, self._asset.weight_bones
+        rows = np.arange(len(weights) + 1) * weights.shape[1]
+        shape = (len(weights), len(self._asset.bones))
+        return csr_matrix((weights.ravel(), bones.ravel(), rows), shape=shape)
 
     def _joint_heads(self, heads: Array) -> Array:
         """Canonical joints (52, 3) in the bind pose; the foot's is the middle of the toes."""
-        joints = heads[self._joint_bones]
+        joints = super()._joint_heads(heads)
         for side, toes in zip(("left", "right"), self._toes, strict=True):
             joints[CANONICAL_JOINTS.index(f"{side}_foot")] = heads[toes].mean(axis=0)
         return joints
-
-    def rest_body(self, shape: Array) -> RestBody:
-        """The skeleton and surface points of a body with phenotype values (6,)."""
-        vertices, heads = self._asset.rest(shape)
-        joints, bind = rest_transforms(self._joint_heads(heads))
-        points = self._asset.regressor @ vertices
-        owners = np.concatenate([KEYPOINT_JOINTS, SOLE_JOINTS])
-        local = np.einsum("kab,kb->ka", bind[owners, :3, :3], points) + bind[owners, :3, 3]
-        placed = joints[owners] + local
-        return RestBody(
-            joints=joints,
-            keypoints=placed[: len(KEYPOINT_JOINTS)],
-            keypoint_joints=KEYPOINT_JOINTS,
-            soles=placed[len(KEYPOINT_JOINTS) :],
-            sole_joints=SOLE_JOINTS,
-            stature=float(np.ptp(vertices[:, 2])),
-        )
-
-    def skinning_spec(self, shape: Array) -> Rig:
-        """The skinned mesh of a body with phenotype values (6,); bind pose: Anny's own."""
-        vertices, heads = self._asset.rest(shape)
-        joints, bind = rest_transforms(self._joint_heads(heads))
-        body = self.rest_body(shape)
-        weights, indices = self._merged_weights()
-        return Rig(
-            model=self.name,
-            licence=self.licence,
-            rest_joints=joints,
-            bind_vertices=vertices,
-            Ts_joint_bind=bind,
-            faces=self.faces,
-            weights=weights,
-            indices=indices,
-            sole_joints=SOLE_JOINTS,
-            sole_points=body.soles - joints[SOLE_JOINTS],
-        )
-
-    def _merged_weights(self) -> tuple[np.ndarray, np.ndarray]:
-        """Weights (V, K) and joints (V, K): bones that move together are added up."""
-        weights = self._asset.weights
-        owners = self._bone_joints[self._asset.weight_bones]
-        dense = np.zeros((len(weights), NUM_JOINTS), np.float32)
-        np.add.at(dense, (np.arange(len(weights))[:, None], owners), weights)
-        return sparse_weights(dense)
 
     def native_pose(self, shape: Array, poses: BodyPoses) -> np.ndarray:
         """Anny's own pose parameters (N, 104, 4, 4) in `anny_native.POSE_PARAMETERIZATION`.

@@ -21,6 +21,9 @@ _SHIN = np.array([-0.0136, -0.3980, -0.0437])
 _UPPER_ARM = np.array([0.2596, -0.0128, -0.0274])
 _FOREARM = np.array([0.2493, 0.0091, -0.0015])
 
+_STRAIGHT = 0.2
+"""Sine of the bend below which an arm does not tell its elbow's axis; a T-pose's own is 0.13."""
+
 
 def rest_transforms(heads: Array) -> tuple[Array, Array]:
     """Rest joints (52, 3) and `Ts_joint_bind` (52, 4, 4) of a skeleton bound in another pose.
@@ -52,8 +55,10 @@ def _bind_to_tpose(heads: Array) -> Array:
         turns[_J[f"{side}_knee"]] = rotation_between(at["ankle"] - at["knee"], shin)
         # The elbow bends in the plane of the bind pose's arm; in the T-pose it bends forward.
         upper, lower = at["elbow"] - at["shoulder"], at["wrist"] - at["elbow"]
-        hinge = np.cross(upper, lower)
         hinge_tpose = np.array([0.0, 0.0, -sign])
+        hinge = np.cross(upper, lower)
+        if np.linalg.norm(hinge) < _STRAIGHT * np.linalg.norm(upper) * np.linalg.norm(lower):
+            hinge = rotation_between(upper_arm, upper) @ hinge_tpose  # bound straight
         turns[_J[f"{side}_shoulder"]] = _frame(upper_arm, hinge_tpose) @ _frame(upper, hinge).T
         turns[_J[f"{side}_elbow"]] = _frame(forearm, hinge_tpose) @ _frame(lower, hinge).T
         # Fingers along the forearm, palm down: from the little finger to the index is forward.

@@ -10,6 +10,7 @@ below it in SMPL-X, and `transl` moves that origin: for motion files, `transl = 
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -157,8 +158,7 @@ class _SmplFamily(RiggedBodyModel):
         """
         vertices, own_joints = self._shaped(shape)
         body = self.rest_body(shape)
-        merge = np.eye(NUM_JOINTS, dtype=np.float32)[list(self.owners)]
-        weights, indices = sparse_weights(self._weights @ merge)
+        weights, indices = self._merged_weights
         return Rig(
             model=self.name,
             licence=self.licence,
@@ -171,6 +171,12 @@ class _SmplFamily(RiggedBodyModel):
             sole_joints=SOLE_JOINTS,
             sole_points=body.soles - body.joints[SOLE_JOINTS],
         )
+
+    @cached_property
+    def _merged_weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weights (V, K) and canonical joints (V, K)."""
+        merge = np.eye(NUM_JOINTS, dtype=np.float32)[list(self.owners)]
+        return sparse_weights(self._weights @ merge)
 
     def vertices(self, shape: Array, poses: BodyPoses) -> np.ndarray:
         """Mesh vertices (N, V, 3) float32 with pose blend shapes, in the poses' own frame."""

@@ -139,3 +139,14 @@ def test_left_and_right_are_mirror_images() -> None:
         if name.startswith("left_"):
             other = joints[J[name.replace("left_", "right_")]] * [-1, 1, 1]
             np.testing.assert_allclose(joints[J[name]], other, atol=1e-9)
+
+
+def test_a_straight_arm_bends_forward_all_the_same() -> None:
+    """A T-pose's own bend, seven degrees, does not say where the elbow's axis is."""
+    heads, _ = rest_transforms(a_pose())
+    bind = heads @ R_YUP_ZUP  # the T-pose itself, z up
+    joints, transforms = rest_transforms(bind)
+    np.testing.assert_allclose(joints, heads - heads[0], atol=1e-9)
+    for joint in ("left_shoulder", "right_elbow", "left_wrist"):
+        turn = transforms[J[joint], :3, :3] @ R_YUP_ZUP.T
+        assert np.linalg.norm(matrix_to_rotvec(turn)) < 0.05

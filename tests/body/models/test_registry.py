@@ -15,6 +15,7 @@ LICENSED = [
     ("smplx", "SMPLX_NEUTRAL.npz", "smpl-x.is.tue.mpg.de"),
     ("smplh", "SMPLH_NEUTRAL.npz", "mano.is.tue.mpg.de"),
     ("smpl", "SMPL_NEUTRAL.npz", "//smpl.is.tue.mpg.de"),
+    ("mhr", "mhr_model.pt", "github.com/facebookresearch/MHR"),
 ]
 
 
