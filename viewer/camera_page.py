@@ -83,7 +83,7 @@ def _tiles(scene: Scene, placed: PlacedCamera, level: LevelCamera) -> list[tuple
         ("focal length", f"{k.fx:.0f} px", f"{k.fov_deg:.0f}° wide, {k.source}{sure}"),
         ("masked people", str(len(scene.tracks)), "their motion is not the background's"),
     ]
-    if camera.kind == "moving":
+    if camera.kind == "moving" and camera.tracked.any():
         length = float(np.linalg.norm(np.diff(level.path, axis=0), axis=1).sum())
         tiles.append(("path", f"{length:.3g} {placed.unit}", f"{camera.tracked.mean():.0%} of the "
                       "frames tracked"))  # fmt: skip
@@ -224,9 +224,11 @@ def _path_checks(scene: Scene) -> str:
 
 
 def _path(scene: Scene, placed: PlacedCamera, level: LevelCamera) -> str:
-    if scene.camera.kind != "moving" or not placed.tracked.any():
-        words = "the camera's place is taken not to change: no path to draw."
-        return f"<section><h2>Path</h2><p>{escape(words.capitalize())}</p></section>"
+    if scene.camera.kind != "moving":
+        return "<section><h2>Path</h2><p>The camera's place is taken not to change.</p></section>"
+    if not placed.tracked.any():
+        words = "The camera's place changes, but its path is not known: only its turning is used."
+        return f"<section><h2>Path</h2><p>{words}</p></section>"
     times, unit = scene.video.times, placed.unit
     x, y, z = level.path.T
     least = float(max(np.ptp(level.path, axis=0).max(), 1e-6))

@@ -113,7 +113,7 @@ def cloud_in_perspective(
     ahead = camera.Ts_level_camera[:, :2, 2].mean(axis=0)
     ahead = ahead / max(float(np.linalg.norm(ahead)), 1e-6)
     direction = np.array([0.35 * ahead[1] - ahead[0], -0.35 * ahead[0] - ahead[1], 0.75])
-    distance = 0.8 * radius / np.sin(np.deg2rad(_FOV_DEG) / 2)
+    distance = 0.95 * radius / np.sin(np.deg2rad(_FOV_DEG) / 2)
     eye = centre + distance * direction / np.linalg.norm(direction)
     return _draw(camera, intrinsics, look_at(eye, centre), fov_deg=_FOV_DEG, size=size)
 

@@ -104,10 +104,11 @@ def time_plot(
         place = f'x="{x_axis.at(tick):.1f}" y="{height - 6}" text-anchor="middle"'
         parts.append(f"<text {place}>{tick:g} s</text>")
     for name, limit in limits.items():
-        y = y_axis.at(limit)
+        y = float(y_axis.at(limit))
+        words_y = y - 3 if y > 20 else y + 11
         parts.append(
             f'<path class="limit" d="M{ends[0]:.0f} {y:.1f}H{ends[1]:.0f}"/>'
-            f'<text class="limit-name" x="{ends[1]:.0f}" y="{y - 3:.1f}" text-anchor="end">'
+            f'<text class="limit-name" x="{ends[1]:.0f}" y="{words_y:.1f}" text-anchor="end">'
             f"{escape(name)} {limit:g}</text>"
         )
     for line in lines:

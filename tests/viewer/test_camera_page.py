@@ -119,6 +119,13 @@ def test_a_tripod_has_a_page_without_path_and_points(tmp_path):
     assert "taken not to change" in text and "frame 7" in text and "from above" not in text
 
 
+def test_a_path_that_is_not_known_is_not_drawn(scene):
+    camera = replace(scene.camera, tracked=np.zeros(20, bool))
+    scene.save("camera.npz", [camera])
+    _, _, text = page(scene)
+    assert "its path is not known" in text and "Speed" not in text
+
+
 def test_small_frames_keep_their_shape(scene):
     images = small_frames(Pictures(scene.video), [4, 0])
     assert sorted(images) == [0, 4] and images[4].shape == (240, 320, 3)
