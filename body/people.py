@@ -10,9 +10,11 @@ import numpy as np
 
 from body.detect import DETECTORS, Detector, load_backend
 from body.faces import FACE_LANDMARKERS, FaceFollower
-from body.follow import History, Walk
+from body.follow import History
 from body.hands import HAND_LANDMARKERS, HandFollower
 from body.landmarks import Landmarker, load_landmarker
+from body.repair import repaired
+from body.walk import Walk
 from recon.core.errors import InputError
 from recon.core.people import PersonTrack
 from recon.core.scene import Scene
@@ -173,6 +175,8 @@ def finish_tracks(
 ) -> list[PersonTrack]:
     """The people worth keeping, numbered from 1 in order of importance (area times duration).
 
+    Who is who is decided again first, with the whole clip in view (body.repair).
+
     Dropped: seen too briefly, confirmed by too few detector passes, or with vague keypoints.
     """
     spacing = 1 / video.fps
@@ -180,7 +184,7 @@ def finish_tracks(
     shortest = min(config.min_duration, clip / 2)
     kept = [
         h
-        for h in histories
+        for h in repaired(histories, video.times, (video.width, video.height))
         if len(h.frame_idx) * spacing >= shortest
         and h.supports >= min(3, clip / config.detect_every / 2)
         and h.supports >= 0.2 * h.passes

@@ -1,67 +1,138 @@
-"""Who is who from frame to frame: each person's memory, and matching new sightings to it."""
+"""Who is who from frame to frame: each person's memory, and how well a sighting continues it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from functools import cached_property
 
-import cv2
 import numpy as np
-from scipy.ndimage import convolve1d
 from scipy.optimize import linear_sum_assignment
 
+from body.appearance import Look, describe, difference
 from body.detect import pairwise_overlap
 from body.landmarks import Landmarks, Roi
+from body.motion import Motion, locate, project
 from recon.core.geometry import Array
 
-_HUE_BINS, _SATURATION_BINS, _VALUE_BINS = 18, 6, 8
-_VELOCITY_MEMORY = 0.25
-"""Seconds over which a person's image velocity is averaged."""
+STRANGERS = 0.01
+"""How many others may turn up per m^3 around the place where somebody is expected."""
+FARTHEST = 5.0
+"""Sigmas beyond which a place tells nothing more against somebody."""
 _FORESIGHT = 0.7
-"""Seconds that a lost person is taken to go on at the last velocity."""
+"""Seconds for which the region of a lost person is moved on."""
+_ALIKE, _LOOK_GAIN, _LOOK_RANGE = 0.3, 14.0, (-6.0, 2.5)
+"""Difference of looks that speaks neither for nor against one person, log-odds per difference,
+and their bounds: others may wear the same, and the light changes. Measured between sightings of
+the same and of different people in seven clips."""
+_POSE_STD, _POSE_GROWTH, _POSE_SPREAD, _POSE_RANGE = 0.08, 0.5, 0.3, (-1.5, 2.0)
+"""Metres (and metres per second) that landmarks of one body stray, and those of two bodies; the
+log-odds' bounds, as networks err on bodies that turn over."""
 
 
-def torso_histogram(image: np.ndarray, keypoints_px: Array) -> np.ndarray | None:
-    """Colours of the clothes on the chest, (864,) summing to 1; None outside the picture.
+class Sighting:
+    """One body in one picture, with what tells it from others, found out once."""
+
+    def __init__(self, found: Landmarks, image: np.ndarray) -> None:
+        self.found = found
+        self._image = image
+
+    @cached_property
+    def location(self) -> Array:
+        """The mid-hip (3,) in the camera's frame, metres."""
+        found = self.found
+        return locate(found.keypoints_px, found.keypoint_conf, found.landmarks, self.size)
+
+    @cached_property
+    def look(self) -> Look | None:
+        """What the body looks like."""
+        return describe(self._image, self.found)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the picture."""
+        return self._image.shape[1], self._image.shape[0]
+
+
+class Person:
+    """What is remembered of one person while the video runs.
 
     Args:
-        image: (H, W, 3) uint8 RGB. keypoints_px: (33, 2).
+        key: unique number, rising with first sight. sighting: the first, at `time` seconds.
     """
-    shoulders, hips = keypoints_px[[11, 12]], keypoints_px[[23, 24]]
-    down = hips.mean(axis=0) - shoulders.mean(axis=0)
-    length = float(np.hypot(*down))
-    centre = (hips.mean(axis=0) + shoulders.mean(axis=0)) / 2
-    if length < 4 or (centre < 0).any() or (centre >= image.shape[1::-1]).any():
-        return None
-    # A person seen from the side has a thin torso: give it some width.
-    width = max(0.35 * length, 0.7 * float(np.hypot(*(shoulders[0] - shoulders[1]))))
-    across = np.array([down[1], -down[0]]) * (width / length)
-    columns, rows = 24, 32
-    linear = np.column_stack([across / columns, 0.9 * down / rows])
-    offset = centre - linear @ [columns / 2 - 0.5, rows / 2 - 0.5] - 0.5
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    patch = cv2.warpAffine(
-        image, np.column_stack([linear, offset]), (columns, rows), flags=flags,
-        borderMode=cv2.BORDER_REPLICATE,
-    )  # fmt: skip
-    hue, saturation, value = np.moveaxis(cv2.cvtColor(patch, cv2.COLOR_RGB2HSV).astype(int), -1, 0)
-    # The hue of grey is noise: unsaturated pixels count by their brightness alone.
-    h = np.where(saturation < 40, 0, hue * _HUE_BINS // 180)
-    s = saturation * _SATURATION_BINS // 256
-    v = value * _VALUE_BINS // 256
-    shape = (_HUE_BINS, _SATURATION_BINS, _VALUE_BINS)
-    index = np.ravel_multi_index((h, s, v), shape)
-    counts = np.bincount(index.ravel(), minlength=int(np.prod(shape))).reshape(shape).astype(float)
-    # Neighbouring bins share, so that a little more light is not another shirt.
-    for axis, mode in enumerate(("wrap", "nearest", "nearest")):
-        counts = convolve1d(counts, [0.25, 0.5, 0.25], axis=axis, mode=mode)
-    return counts.ravel() / counts.sum()
+
+    def __init__(self, key: int, sighting: Sighting, time: float) -> None:
+        self.key = key
+        self.sighting = sighting
+        self.seen = time
+        self.look = sighting.look
+        """Slowly updated."""
+        self.motion = Motion.begin(sighting.location, time)
+        self.missing = False
+        """Not seen in the latest frame."""
+        self.unsupported = 0
+        """Detector passes in a row that found nobody there."""
+
+    def predicted_roi(self, time: float) -> Roi:
+        """Where to look for the person at `time`."""
+        roi = self.sighting.found.next_roi
+        return Roi(centre=roi.centre + self._shift(time), side=roi.side, angle=roi.angle)
+
+    def predicted_box(self, time: float) -> Array:
+        """The last box, moved on."""
+        return self.sighting.found.box + np.tile(self._shift(time), 2)
+
+    def _shift(self, time: float) -> Array:
+        """How far (2,) px the body has gone on in the picture."""
+        size = self.sighting.size
+        ahead = self.motion.at(self.seen + min(time - self.seen, _FORESIGHT))
+        return project(ahead.mean[:3], size) - project(self.motion.mean[:3], size)
+
+    def update(self, sighting: Sighting, time: float, *, crowded: bool) -> None:
+        """Takes in a sighting at `time`; a crowded one overlaps with somebody else."""
+        self.motion = self.motion.seen(sighting.location, time, crowded=crowded)
+        self.sighting, self.seen = sighting, time
+
+    def learn_look(self, look: Look | None) -> None:
+        """Takes in how the person looks now, slowly."""
+        if look is not None:
+            self.look = look if self.look is None else self.look.mixed(look, 0.2)
 
 
-def histogram_distance(a: np.ndarray | None, b: np.ndarray | None) -> float:
-    """Hellinger distance, 0 for equal and 1 for disjoint colours; 0.5 where one is unknown."""
-    if a is None or b is None:
-        return 0.5
-    return float(np.sqrt(max(0.0, 1 - np.sqrt(a * b).sum())))
+def affinity(person: Person, sighting: Sighting, time: float) -> float:
+    """Log-odds that a sighting at `time` shows this person and not somebody else.
+
+    The sum of what location, pose and look say (PHALP, Rajasegaran et al. 2022, section 3.3).
+    """
+    return (
+        location_odds(person.motion, sighting.location, time)
+        + _pose_odds(person.sighting.found.landmarks, sighting.found.landmarks, time - person.seen)
+        + look_odds(person.look, sighting.look)
+    )
+
+
+def location_odds(motion: Motion, location: Array, time: float) -> float:
+    """Log-odds by the place (3,) metres: its density for this movement over that of strangers."""
+    density, squared = motion.log_likelihood(location, time)
+    beyond = max(0.0, squared - FARTHEST**2) / 2
+    return density + beyond - float(np.log(STRANGERS))
+
+
+def look_odds(a: Look | None, b: Look | None) -> float:
+    """Log-odds by the look that two sightings are one person; 0 where one is unknown."""
+    unlike = difference(a, b)
+    if unlike is None:
+        return 0.0
+    return float(np.clip(_LOOK_GAIN * (_ALIKE - unlike), *_LOOK_RANGE))
+
+
+def _pose_odds(a: Array, b: Array, elapsed: float) -> float:
+    """Log-odds by two poses (33, 3) metres; what they say fades within half a second.
+
+    Distances of one body and of two are taken as normal in two dimensions.
+    """
+    std = min(_POSE_STD + _POSE_GROWTH * elapsed, _POSE_SPREAD)
+    squared = float(((a - b) ** 2).sum(axis=1).mean())
+    odds = 2 * np.log(_POSE_SPREAD / std) - squared / 2 * (std**-2 - _POSE_SPREAD**-2)
+    return float(np.clip(odds, *_POSE_RANGE))
 
 
 def keypoint_similarity(a: Landmarks, b: Landmarks) -> float:
@@ -85,56 +156,6 @@ def match(cost: Array, limit: float) -> list[tuple[int, int]]:
     return [(r, c) for r, c in pairs if cost[r, c] < limit]
 
 
-@dataclass
-class Person:
-    """What is remembered of one person while the video runs.
-
-    Args:
-        key: unique number, rising with first sight. landmarks: the latest sighting.
-        seen: its time, seconds. colours: torso histogram, slowly updated.
-        velocity: (2,) px per second of the region's centre.
-        missing: not seen in the latest frame. unsupported: detector passes in a row that
-            found nobody there.
-    """
-
-    key: int
-    landmarks: Landmarks
-    seen: float
-    colours: np.ndarray | None = None
-    velocity: Array = field(default_factory=lambda: np.zeros(2))
-    missing: bool = False
-    unsupported: int = 0
-
-    def predicted_centre(self, time: float) -> Array:
-        """Where the region's centre (2,) px should be at `time`."""
-        return self.landmarks.next_roi.centre + self.velocity * min(time - self.seen, _FORESIGHT)
-
-    def predicted_roi(self, time: float) -> Roi:
-        """Where to look for the person at `time`."""
-        roi = self.landmarks.next_roi
-        return Roi(centre=self.predicted_centre(time), side=roi.side, angle=roi.angle)
-
-    def predicted_box(self, time: float) -> Array:
-        """The last box, moved on at the last velocity."""
-        shift = self.velocity * min(time - self.seen, _FORESIGHT)
-        return self.landmarks.box + np.tile(shift, 2)
-
-    def update(self, found: Landmarks, time: float) -> None:
-        """Takes in a sighting at `time`."""
-        dt = time - self.seen
-        if dt > 0:
-            measured = (found.next_roi.centre - self.landmarks.next_roi.centre) / dt
-            self.velocity = self.velocity + min(1.0, dt / _VELOCITY_MEMORY) * (
-                measured - self.velocity
-            )
-        self.landmarks, self.seen = found, time
-
-    def learn_colours(self, colours: np.ndarray | None) -> None:
-        """Takes in the torso's colours, slowly."""
-        if colours is not None:
-            self.colours = colours if self.colours is None else 0.8 * self.colours + 0.2 * colours
-
-
 def support(people_boxes: list[Array], detected_boxes: Array) -> list[tuple[int, int]]:
     """Pairs (person, detection) of boxes (4,) and (M, 4) that confirm each other."""
     if not people_boxes or not len(detected_boxes):
@@ -143,31 +164,12 @@ def support(people_boxes: list[Array], detected_boxes: Array) -> list[tuple[int,
     return match(1 - iou, 0.7)
 
 
-def reidentify(
-    lost: list[Person], found: list[Landmarks], colours: list[np.ndarray | None], time: float
+def recognise(
+    people: list[Person], sightings: list[Sighting], time: float
 ) -> list[tuple[int, int]]:
-    """Pairs (lost person, sighting): near enough to be reached, of like size and colours."""
-    cost = np.full((len(lost), len(found)), np.inf)
-    for i, person in enumerate(lost):
-        for j, sighting in enumerate(found):
-            cost[i, j] = _reunion_cost(person, sighting, colours[j], time)
-    return match(cost, 2.0)
-
-
-def _reunion_cost(
-    person: Person, sighting: Landmarks, colours: np.ndarray | None, time: float
-) -> float:
-    size = max(person.landmarks.roi.side, sighting.roi.side) / 1.4  # about the body's height
-    reach = size * min(0.5 + 1.2 * (time - person.seen), 2.5)
-    centre = sighting.next_roi.centre
-    strayed = float(np.hypot(*(centre - person.predicted_centre(time)))) / reach
-    # The last velocity may be that of a body half hidden: the last place limits it.
-    moved = float(np.hypot(*(centre - person.landmarks.next_roi.centre))) / reach
-    growth = abs(np.log(sighting.next_roi.side / person.landmarks.next_roi.side))
-    unlike = histogram_distance(person.colours, colours)
-    if max(strayed, moved) > 1 or growth > np.log(1.8) or unlike > 0.6:
-        return np.inf
-    return min(strayed, moved) + 0.5 * growth + 2 * unlike
+    """Pairs (person, sighting) that are more likely one than not, by the sum of their log-odds."""
+    odds = [[affinity(p, s, time) for s in sightings] for p in people]
+    return match(-np.array(odds).reshape(len(people), len(sightings)), 0.0)
 
 
 def _side(box: Array) -> float:

@@ -2,41 +2,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from body.track import histogram_distance, match, support, torso_histogram
+from body.landmarks import Landmarks
+from body.track import Person, Sighting, affinity, look_odds, match, recognise, support
+from tests.body.sightings import paint, see
+
+RED, BLUE, JEANS = (180, 40, 40), (40, 50, 170), (70, 90, 130)
 
 
-def person_points(x: float, y: float, size: float, turn: float = 0.0) -> np.ndarray:
-    """Keypoints (33, 2) with a torso about (x, y), turned by `turn` radians."""
-    points = np.zeros((33, 2))
-    points[11], points[12] = [0.2, -0.5], [-0.2, -0.5]
-    points[23], points[24] = [0.15, 0.5], [-0.15, 0.5]
-    c, s = np.cos(turn), np.sin(turn)
-    return points * size @ np.array([[c, s], [-s, c]]) + [x, y]
+def sighting(x: float, shirt: tuple[int, int, int], *, px_per_m: float = 100.0) -> Sighting:
+    image = np.full((400, 900, 3), 128, np.uint8)
+    found: Landmarks = paint(image, see((x, 200), px_per_m=px_per_m), shirt, JEANS)
+    return Sighting(found, image)
 
 
-def shirt(colour: tuple[int, int, int], turn: float = 0.0) -> np.ndarray:
-    """A picture (200, 200, 3) with a coloured torso 60 px long, else noise."""
-    image = np.random.default_rng(0).integers(0, 255, (200, 200, 3)).astype(np.uint8)
-    y, x = np.mgrid[0:200, 0:200] + 0.5 - 100
-    u = np.cos(turn) * x + np.sin(turn) * y
-    v = -np.sin(turn) * x + np.cos(turn) * y
-    image[(np.abs(u) < 12) & (np.abs(v) < 32)] = colour
-    return image
-
-
-def test_colours_tell_shirts_apart_in_any_attitude():
-    red = torso_histogram(shirt((200, 30, 30)), person_points(100, 100, 60))
-    turned = torso_histogram(shirt((190, 35, 30), 1.2), person_points(100, 100, 60, 1.2))
-    blue = torso_histogram(shirt((30, 30, 200)), person_points(100, 100, 60))
-    assert red is not None and turned is not None and blue is not None
-    assert histogram_distance(red, red) == 0
-    assert histogram_distance(red, turned) < 0.6
-    assert histogram_distance(red, blue) > 0.9
-
-
-def test_torso_outside_the_picture_has_no_colours():
-    assert torso_histogram(shirt((200, 30, 30)), person_points(500, 100, 60)) is None
-    assert histogram_distance(None, np.ones(3) / 3) == 0.5
+def person(key: int, start: float, speed: float, shirt: tuple[int, int, int]) -> Person:
+    """Somebody after a second at `speed` px per second."""
+    someone = Person(key, sighting(start, shirt), 0.0)
+    for k in range(1, 11):
+        someone.update(sighting(start + speed * k / 10, shirt), k / 10, crowded=False)
+    return someone
 
 
 def test_match_minimises_the_sum_within_the_limit():
@@ -52,3 +36,40 @@ def test_support_pairs_overlapping_boxes_only():
     detected = np.array([[101, 1, 111, 21], [300, 0, 310, 20], [1, 0, 11, 20.0]])
     assert support(people, detected) == [(0, 2), (1, 0)]
     assert support([], detected) == []
+
+
+def test_the_region_goes_where_the_walk_leads():
+    someone = person(0, 200, 150, RED)
+    roi = someone.predicted_roi(1.5)
+    np.testing.assert_allclose(roi.centre, [425, 200], atol=15)
+    np.testing.assert_allclose(someone.predicted_box(1.0), someone.sighting.found.box, atol=1e-9)
+
+
+def test_looks_decide_where_places_cross():
+    """Two meet and are lost for a second: whoever comes out in red went in in red."""
+    people = [person(0, 200, 100, RED), person(1, 420, -100, BLUE)]
+    out = [sighting(310, BLUE), sighting(310, RED)]
+    assert sorted(recognise(people, out, 2.0)) == [(0, 1), (1, 0)]
+
+
+def test_motion_decides_between_people_who_look_the_same():
+    people = [person(0, 200, 150, RED), person(1, 640, -150, RED)]
+    out = [sighting(270, RED), sighting(570, RED)]  # a second and a half later they have passed
+    assert sorted(recognise(people, out, 2.5)) == [(0, 1), (1, 0)]
+
+
+def test_nobody_is_recognised_far_away_in_other_clothes_or_size():
+    someone = person(0, 200, 0, RED)
+    assert recognise([someone], [sighting(205, RED)], 1.2) == [(0, 0)]
+    assert recognise([someone], [sighting(800, RED)], 1.2) == []
+    assert recognise([someone], [sighting(205, BLUE, px_per_m=60)], 1.2) == []
+    assert recognise([], [sighting(205, RED)], 1.2) == []
+
+
+def test_affinity_falls_with_distance_in_place_and_look():
+    someone = person(0, 200, 0, RED)
+    near, far = sighting(205, RED), sighting(300, RED)
+    other = sighting(205, BLUE)
+    assert affinity(someone, near, 1.1) > affinity(someone, far, 1.1)
+    assert affinity(someone, near, 1.1) > affinity(someone, other, 1.1) + 1
+    assert look_odds(None, near.look) == 0
