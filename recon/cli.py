@@ -137,7 +137,7 @@ class Import:
     fps: float | None = None
     """Frame rate, for files that do not tell (WHAM, TRAM, PromptHMR)."""
     body_model_path: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """Folder with the licensed files of SMPL-X or SMPL; without them a mean Anny body is shown."""
+    """Folder with the files of SMPL-X, SMPL-H or SMPL; without them a mean Anny body is shown."""
 
     def main(self) -> None:
         from recon.imports import import_scene

@@ -73,11 +73,13 @@ class RunOptions(CameraOptions):
     face: bool = False
     """Look for the face too: its keypoints, and how far the mouth is open."""
     body_model: Annotated[str, arg(metavar="NAME")] = "anny"
-    """Body model: anny (built in), smpl or smplx (from your own licensed files)."""
+    """Body model: anny (built in); smplx, smplh, smpl or mhr (from your own files)."""
     body_model_path: Annotated[Path | None, arg(metavar="DIR")] = None
-    """Folder with the licensed files of smpl or smplx."""
+    """Folder with the files of smplx, smplh, smpl or mhr."""
     height: Annotated[float | None, arg(metavar="METRES")] = None
     """Stature in metres of the person, if you know it."""
+    weight: Annotated[float | None, arg(metavar="KG")] = None
+    """Weight in kilograms of the person, if you know it."""
     depth_model: Annotated[str | None, arg(metavar="NAME_OR_DIR")] = None
     """Metric depth network that helps with the scale (extra `depth`): a folder or hub name."""
     keep: Annotated[str | None, arg(metavar="IDS")] = None
@@ -90,6 +92,7 @@ class RunOptions(CameraOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_range("--height", self.height, 0.4, 2.6, "metres")
+        _check_range("--weight", self.weight, 2, 400, "kilograms")
         if self.keep is not None:
             person_ids("--keep", self.keep)
 

@@ -223,6 +223,7 @@ class Work:
             body_model=options.body_model,
             body_model_path=options.body_model_path and str(options.body_model_path),
             stature=options.height,
+            mass=options.weight,
         )
         world = WorldConfig(depth_model=options.depth_model)
         return [

@@ -91,6 +91,7 @@ def bad_calls(folder: Path) -> dict[str, tuple[list[str | Path], str]]:
         "field of view": (["camera", clip, "--fov", "200"], "--fov"),
         "two fields of view": (["run", clip, "--fov", "60", "--focal", "500"], "--fov"),
         "stature": (["run", clip, "--height", "30"], "--height"),
+        "weight": (["run", clip, "--weight", "700"], "2 to 400 kilograms"),
         "unknown detector": (["run", clip, "--detector", "yolo"], "--detector"),
         "unknown keypoints": (["run", clip, "--keypoints", "openpose"], "--keypoints"),
         "unknown body model": (["run", clip, "--body-model", "skel"], "--body-model"),
