@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from body.backends.cores import thread_count
+
 
 class LiteRtNetwork:
     """A network of one image input, ready to run.
@@ -21,7 +23,7 @@ class LiteRtNetwork:
         from ai_edge_litert.interpreter import Interpreter
 
         with _quiet_stderr():
-            self._interpreter = Interpreter(str(path), num_threads=threads or os.cpu_count() or 1)
+            self._interpreter = Interpreter(str(path), num_threads=thread_count(threads))
             self._interpreter.allocate_tensors()
         (entry,) = self._interpreter.get_input_details()
         self._input = int(entry["index"])

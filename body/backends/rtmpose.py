@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
+from body.backends.cores import thread_count
 from body.coco import check_count
 from body.landmarks import Landmarks, Roi
 from body.topdown import TallCrop, simcc_peaks
@@ -33,7 +33,7 @@ class RtmPose:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or os.cpu_count() or 1
+        options.intra_op_num_threads = thread_count(threads)
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from body.backends.cores import thread_count
 from body.fit import fit_track
 from body.landmarks import Roi, check_landmarker, load_landmarker
 from body.models import load_body_model
@@ -169,3 +171,15 @@ def test_a_body_is_fitted_to_2d_keypoints_alone():
     assert np.median(motion.reprojection_px) < 3
     seen = fit_track(replace(track, landmarks=bent, metric=True), times, INTRINSICS, model)
     assert np.median(motion.reprojection_px) < np.median(seen.reprojection_px)
+
+
+def test_threads_are_those_asked_for_or_the_cores_that_this_process_may_use():
+    assert thread_count(3) == 3
+    if not hasattr(os, "sched_getaffinity"):
+        pytest.skip("this system does not tell which cores a process may use")
+    mine = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(mine)})
+        assert thread_count(0) == 1
+    finally:
+        os.sched_setaffinity(0, mine)
