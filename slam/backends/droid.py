@@ -1,7 +1,9 @@
 """DROID-SLAM: a moving camera from learned dense matches, with the user's own droid.pth.
 
-Licence: code and weights BSD-3-Clause (princeton-vl/DROID-SLAM). About a minute of CPU for every
-keyframe; meant for a GPU.
+The official weights have never been run here; see slam.droid. On a CPU every keyframe takes about
+a minute and every other frame a few seconds: it is meant for a GPU.
+
+Licence: BSD-3-Clause (princeton-vl/DROID-SLAM).
 """
 
 from __future__ import annotations

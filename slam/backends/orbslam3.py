@@ -12,7 +12,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,14 +20,24 @@ import numpy as np
 
 from recon.core.camera import CameraTrajectory, Intrinsics
 from recon.core.errors import CameraError, MissingDependencyError
-from recon.core.geometry import Array, make_transform, quat_to_matrix, xyzw_to_wxyz
+from recon.core.geometry import (
+    Array,
+    hat,
+    invert_transform,
+    make_transform,
+    quat_to_matrix,
+    xyzw_to_wxyz,
+)
 from recon.core.stage import Decision
 from slam.backends.base import CameraProblem, CameraSolution
 from slam.backends.tracks import MIN_TRACKED, OTHER_FLAGS, gaps
 from slam.resection import interpolate_poses
-from slam.tracks import Keyframe
+from slam.tracks import LONG_SIDE, BackgroundTracks, Keyframe
 
 FEATURES = 1500
+# Frames apart at which the path is held against the background's points, and how far those may
+# lie from where it allows them, px in a 640 px wide picture.
+CHECK_FRAMES, MAX_EPIPOLAR_PX = 10, 1.5
 START_SECONDS = 900.0  # reading its vocabulary takes tens of seconds, fetching it minutes
 PAINT_SIGMA = 12.0
 
@@ -94,15 +103,15 @@ class OrbSlam3Camera:
             found, poses = read_trajectory(folder / "trajectory.txt", times)
         tracked = np.zeros(len(times), bool)
         tracked[found] = True
-        if tracked.mean() < MIN_TRACKED:
-            raise CameraError(
-                f"expected ORB-SLAM3 to place at least {MIN_TRACKED:.0%} of the frames, got "
-                f"{tracked.mean():.0%}; {OTHER_FLAGS}"
-            )
+        path = interpolate_poses(times, times[found], poses)
+        off = epipolar_error_px(tracks, path, tracked, small)
+        off *= LONG_SIDE / max(small.width, small.height)
+        numbers = {"tracked": round(float(tracked.mean()), 3), "epipolar_px": round(off, 3)}
+        _require_trust(numbers)
         return CameraSolution(
             trajectory=CameraTrajectory(
                 kind="moving", backend="orbslam3", intrinsics=problem.intrinsics,
-                Ts_slam_camera=interpolate_poses(times, times[found], poses), tracked=tracked,
+                Ts_slam_camera=path, tracked=tracked,
                 points_slam=np.zeros((0, 3)), point_colors=np.zeros((0, 3), np.uint8),
             ),
             focal_why=(
@@ -112,13 +121,56 @@ class OrbSlam3Camera:
             ),
             decisions=(
                 Decision(
-                    name="camera path", value="not checked",
-                    why=f"ORB-SLAM3 placed {tracked.mean():.0%} of the frames; it tells no error",
+                    name="camera path", value="trusted",
+                    why=f"ORB-SLAM3 placed {tracked.mean():.0%} of the frames; the background's "
+                    f"points lie {numbers['epipolar_px']} px (median) from where its path allows "
+                    "them",
                 ),
             ),
             warnings=gaps(tracked),
-            numbers={"tracked": round(float(tracked.mean()), 3)},
+            numbers=numbers,
         )  # fmt: skip
+
+
+def _require_trust(numbers: dict[str, float]) -> None:
+    """Raises CameraError with the first number that is too bad to go on."""
+    checks = (
+        (numbers["tracked"] >= MIN_TRACKED,
+         f"at least {MIN_TRACKED:.0%} of the frames placed", f"{numbers['tracked']:.0%}"),
+        (numbers["epipolar_px"] <= MAX_EPIPOLAR_PX,
+         f"the background's points within {MAX_EPIPOLAR_PX} px of where the path allows them",
+         f"{numbers['epipolar_px']} px"),
+    )  # fmt: skip
+    for fine, expected, actual in checks:
+        if not fine:
+            raise CameraError(
+                f"expected {expected} by ORB-SLAM3, got {actual}: its path cannot be trusted; "
+                f"{OTHER_FLAGS}"
+            )
+
+
+def epipolar_error_px(
+    tracks: BackgroundTracks, Ts_slam_camera: Array, tracked: np.ndarray, intrinsics: Intrinsics
+) -> float:
+    """Median distance (px) of background points from their epipolar lines along a path, between
+    placed frames CHECK_FRAMES apart; inf where no two share points.
+
+    Args: intrinsics: for the tracks' pictures.
+    """
+    K_inverse = np.linalg.inv(intrinsics.matrix)
+    distances = [np.zeros(0)]
+    for a in range(len(tracked) - CHECK_FRAMES):
+        b = a + CHECK_FRAMES
+        if not (tracked[a] and tracked[b]):
+            continue
+        T_b_a = invert_transform(Ts_slam_camera[b]) @ Ts_slam_camera[a]
+        F = K_inverse.T @ hat(T_b_a[:3, 3]) @ T_b_a[:3, :3] @ K_inverse
+        in_a, in_b = (np.column_stack([p, np.ones(len(p))]) for p in tracks.common(a, b))
+        lines = in_a @ F.T
+        length = np.maximum(np.linalg.norm(lines[:, :2], axis=1), 1e-12)
+        distances.append(np.abs((in_b * lines).sum(axis=1)) / length)
+    everything = np.concatenate(distances)
+    return float(np.median(everything)) if len(everything) else np.inf
 
 
 def settings(intrinsics: Intrinsics, *, fps: int) -> str:
@@ -159,9 +211,9 @@ def _run(folder: Path, *, seconds: float) -> None:
     """Follows the folder's pictures in another process.
 
     Raises:
-        CameraError: it left no trajectory.
+        CameraError: it left no trajectory. It may yet have crashed after writing one.
     """
-    command = [sys.executable, "-m", "slam.backends.orbslam3", str(folder)]
+    command = [sys.executable, "-m", "slam.backends.orbslam3_worker", str(folder)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired as error:
@@ -173,33 +225,3 @@ def _run(folder: Path, *, seconds: float) -> None:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         why = said[-1] if said and done.returncode > 0 else f"exit code {done.returncode}"
         raise CameraError(f"expected a trajectory from ORB-SLAM3, got: {why}")
-
-
-def main(folder: Path) -> None:
-    """The other process: pictures in, trajectory.txt out."""
-    from pyorbslam3 import Sensor, Slam, vocabulary_path  # type: ignore[import-not-found]
-
-    try:
-        vocabulary = vocabulary_path(quiet=True)
-    except (OSError, RuntimeError) as error:
-        sys.exit(
-            f"no vocabulary ({error}); download ORBvoc.txt from ORB-SLAM3's repository and set "
-            "PYORBSLAM3_VOCAB to it"
-        )
-    slam = Slam(vocabulary, folder / "settings.yaml", Sensor.MONOCULAR)
-    placed = 0
-    times = np.load(folder / "times.npy", allow_pickle=False)
-    begin = time.monotonic()
-    for row, moment in enumerate((times - times[0]).tolist()):
-        picture = cv2.imread(str(folder / f"{row:06d}.png"), cv2.IMREAD_COLOR_RGB)
-        # Its mapping thread works between the frames, as it does behind a camera.
-        time.sleep(max(0.0, begin + moment - time.monotonic()))
-        placed += slam.track_monocular(picture, float(times[row])).pose_valid
-    slam.shutdown()
-    if not placed:
-        sys.exit("it never found a start: too little parallax or too few corners")
-    slam.save_trajectory_euroc(str(folder / "trajectory.txt"))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
