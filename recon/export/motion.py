@@ -22,18 +22,23 @@ _UNIFORM_TOLERANCE = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class ExportPerson:
-    """One person's world motion with its body; `times` (N,) seconds are those of its frames."""
+    """One person's world motion with its body; `times` (N,) seconds are those of its frames.
+
+    `jaw_open` (N,) radians, None where nobody looked at the face.
+    """
 
     name: str
     motion: WorldMotion
     rig: Rig
     times: Array
+    jaw_open: Array | None = None
 
 
 def export_people(scene: Scene) -> list[ExportPerson]:
     """The scene's people in order, named person1, person2, … by their track ids."""
     times, people = scene.video.times, []
-    rigs = {m.track_id: rig for m, rig in zip(scene.camera_motions, scene.rigs, strict=True)}
+    cameras = {m.track_id: m for m in scene.camera_motions}
+    rigs = dict(zip(cameras, scene.rigs, strict=True))
     for motion in scene.world_motions:
         people.append(
             ExportPerson(
@@ -41,6 +46,7 @@ def export_people(scene: Scene) -> list[ExportPerson]:
                 motion=motion,
                 rig=rigs[motion.track_id],
                 times=times[motion.frame_idx],
+                jaw_open=cameras[motion.track_id].jaw_open,
             )
         )
     return people

@@ -81,8 +81,16 @@ def amass_arrays(
     root, body, hand = (rotvec[:, a:b].reshape(n, -1) for a, b in ((0, 1), (1, 22), (22, 52)))
     betas, source = amass_betas(person, model)
     pelvis, pelvis_source = rest_pelvis(person, model)
-    arrange = _smplx_keys if model == "smplx" else _smplh_keys
-    return arrange(root, body, hand, fixed.fps) | {
+    if model == "smplx":
+        jaw = (
+            None
+            if person.jaw_open is None
+            else np.interp(fixed.times, person.times, person.jaw_open)
+        )
+        keys = _smplx_keys(root, body, hand, fixed.fps, jaw)
+    else:
+        keys = _smplh_keys(root, body, hand, fixed.fps)
+    return keys | {
         "trans": fixed.poses.root - pelvis,
         "betas": betas,
         "gender": "neutral",
@@ -94,10 +102,18 @@ def amass_arrays(
     }
 
 
-def _smplx_keys(root: Array, body: Array, hand: Array, fps: float) -> dict[str, Any]:
-    """The pose as AMASS's SMPL-X files name it, from axis-angles (N, 3), (N, 63), (N, 90)."""
+def _smplx_keys(
+    root: Array, body: Array, hand: Array, fps: float, jaw_open: Array | None
+) -> dict[str, Any]:
+    """The pose as AMASS's SMPL-X files name it, from axis-angles (N, 3), (N, 63), (N, 90).
+
+    The jaw opens about the head's x axis, which points to the person's left.
+    """
     n = len(root)
     jaw, eye = np.zeros((n, 3)), np.zeros((n, 6))
+    missing = ("pose_eye",) if jaw_open is not None else ("pose_jaw", "pose_eye")
+    if jaw_open is not None:
+        jaw[:, 0] = jaw_open
     return {
         "poses": np.concatenate([root, body, jaw, eye, hand], axis=1),
         "root_orient": root,
@@ -105,7 +121,7 @@ def _smplx_keys(root: Array, body: Array, hand: Array, fps: float) -> dict[str, 
         "pose_hand": hand,
         "pose_jaw": jaw,
         "pose_eye": eye,
-        "not_estimated": ("pose_jaw", "pose_eye"),
+        "not_estimated": missing,
         "num_betas": NUM_BETAS,
         "surface_model_type": "smplx",
         "mocap_frame_rate": fps,

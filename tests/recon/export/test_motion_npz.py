@@ -74,6 +74,17 @@ def test_what_nobody_estimated_is_named_and_zero(scene, tmp_path):
             assert not any(data[name].any() for name in names)
 
 
+def test_an_opened_jaw_turns_about_the_heads_x_axis(vfr_scene, vfr_times):
+    (person,) = export_people(vfr_scene)
+    opening = 0.2 + 0.1 * np.sin(vfr_times)
+    data = amass_arrays(dataclasses.replace(person, jaw_open=opening), "x.npz")
+    expected = np.interp(data["times"], vfr_times, opening)
+    np.testing.assert_allclose(data["pose_jaw"][:, 0], expected)
+    assert not data["pose_jaw"][:, 1:].any() and data["not_estimated"] == ("pose_eye",)
+    np.testing.assert_array_equal(data["poses"][:, 66:69], data["pose_jaw"])
+    assert "pose_jaw" in amass_arrays(person, "x.npz")["not_estimated"]
+
+
 def test_shape_of_another_model_gives_zero_betas_and_says_so(scene, tmp_path):
     export(scene, tmp_path)
     with np.load(tmp_path / "person1_smplx.npz", allow_pickle=False) as data:
