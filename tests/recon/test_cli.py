@@ -16,6 +16,8 @@ from recon.video import VideoReader
 from tests.recon.clips import bad_inputs, write_clip
 from tests.synthetic import SyntheticConfig, make_scene
 
+HANDHELD = Path(__file__).parents[2] / "../shared/data/handheld_rgb"
+
 
 def call(args: Sequence[str | Path]) -> int:
     """The exit code of `recon args`."""
@@ -251,7 +253,35 @@ def test_camera_says_what_it_decided_and_where_its_files_are(
     monkeypatch.setattr(pipeline, "find_camera", lambda *_args, **_options: scene)
     assert call(["camera", "clip.mp4"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "camera   camera: moving" in lines and "camera   world frame: metres, z up, floor at z = 0" in lines
+    assert (
+        "camera   camera: moving" in lines
+        and "camera   world frame: metres, z up, floor at z = 0" in lines
+    )
     assert [line.split("/")[-1] for line in lines if line.startswith("exports")] == [
         "camera.html", "camera.tum", "colmap",
     ]  # fmt: skip
+
+
+@pytest.mark.skipif(not HANDHELD.exists(), reason="needs ../shared/data/handheld_rgb")
+def test_camera_on_a_folder_of_real_pictures_leaves_files_that_others_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import pycolmap
+    from evo.tools import file_interface
+
+    scene = tmp_path / "scene"
+    args = ["camera", HANDHELD, "--fps", "30", "--end", "0.6", "--people", "none"]
+    assert call([*args, "--scene", scene]) == 0
+    captured = capsys.readouterr()
+    assert "camera   camera: moving" in captured.out and "slam frame" in captured.out
+    assert "people: warning" not in captured.err and "body" not in captured.err
+    path = file_interface.read_tum_trajectory_file(scene / "exports/camera.tum")
+    assert len(path.timestamps) == 18 and path.path_length > 0
+    model = pycolmap.Reconstruction(str(scene / "exports/colmap"))
+    assert model.num_reg_images() == Scene.open(scene).camera.tracked.sum()
+    assert b"slam frame" in (scene / "exports/points.ply").read_bytes()[:300]
+    page = (scene / "camera.html").read_text(encoding="utf-8")
+    depth = Scene.open(scene).keyframe_depth
+    assert depth is not None
+    shown = min(4, len(depth.frame_idx))
+    assert page.count("<img") == 3 + 2 * shown, "views of the points; keyframes with depth"
