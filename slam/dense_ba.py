@@ -271,7 +271,8 @@ def judge_fit(
 ) -> tuple[float, float]:
     """Weighted medians over all edges: length of the residuals, and of the parallax, px.
 
-    Both are infinite where no edge has any weight. Parallax is the distance that the cells' finite depth moves their images.
+    Parallax is the distance that the cells' finite depth moves their images. Both are infinite
+    where no edge has any weight.
 
     Args: as `adjust`.
     """

@@ -287,6 +287,8 @@ def test_the_fit_is_judged_in_pixels() -> None:
     )
     assert residual == pytest.approx(3, abs=1e-3)
     assert parallax > 1
+    nothing = replace(edges, weights=0 * weights)
+    assert judge_fit(truth, nothing, cells_px=CELLS, intrinsics=INTRINSICS) == (np.inf, np.inf)
     T = truth.Ts_camera_slam.copy()
     T[:, :3, 3] = 0
     turning = replace(truth, Ts_camera_slam=T)
