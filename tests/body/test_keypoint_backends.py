@@ -12,10 +12,15 @@ import pytest
 
 from body.backends.cores import thread_count
 from body.fit import fit_track
-from body.landmarks import Roi, check_landmarker, load_landmarker
+from body.landmarks import Landmarks, Roi, check_landmarker, load_landmarker
 from body.models import load_body_model
+from body.people import PeopleConfig, run
 from recon.core.errors import InputError, MissingDependencyError
+from recon.core.people import PersonTrack
+from recon.core.scene import Scene
+from recon.core.storage import load_items
 from tests.body.test_landmarks import blob
+from tests.body.test_people import RED, Actor, World, walk
 
 WIDTH, HEIGHT, SPLIT = 48, 64, 2
 
@@ -183,3 +188,21 @@ def test_threads_are_those_asked_for_or_the_cores_that_this_process_may_use():
         assert thread_count(0) == 1
     finally:
         os.sched_setaffinity(0, mine)
+
+
+def test_a_scene_says_that_its_keypoints_were_2d_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Flat(World):
+        def landmarks(self, image: np.ndarray, roi: Roi) -> Landmarks:
+            return replace(super().landmarks(image, roi), metric=False)
+
+    for kind, metric in ((World, True), (Flat, False)):
+        world = kind([Actor(RED, walk(100, 30))], 1)
+        monkeypatch.setattr("body.people.load_backend", lambda *_, w=world: lambda threads: w)
+        monkeypatch.setattr("body.people.load_landmarker", lambda *_, threads, w=world: w)
+        scene = Scene.create(tmp_path / kind.__name__)
+        report = run(scene, PeopleConfig(), frames=world)
+        (track,) = load_items(scene.path / "tracking.npz", PersonTrack)
+        assert track.metric is metric
+        assert ("depth and masks" in [d.name for d in report.decisions]) is not metric
