@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+# OpenMP threads that spin while they wait for one another slow torch and Numba down several times
+# as soon as another program wants the same cores. Read when the first of the two is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:

@@ -1,0 +1,203 @@
+"""Photographs with known cameras: what Gaussians are trained on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from recon.core.errors import InputError
+from splatting.gaussians import Cameras
+
+MIN_PHOTOS = 2
+OPENGL_TO_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photos:
+    """Pictures of one size through undistorted pinhole cameras.
+
+    Args:
+        images: (C, H, W, 3) uint8 RGB. Ts_world_camera: (C, 4, 4) metres, OpenCV camera frame.
+        Ks: (C, 3, 3) px. names: one per picture. ignored: (C, H, W) bool, pixels that show what
+            is not to be learned (people); None if there are none. points, colours: (N, 3) of the
+            scene, RGB in 0 to 1; None if not known.
+    """
+
+    images: np.ndarray
+    Ts_world_camera: np.ndarray
+    Ks: np.ndarray
+    names: tuple[str, ...]
+    ignored: np.ndarray | None = None
+    points: np.ndarray | None = None
+    colours: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.images)
+        if count < MIN_PHOTOS:
+            raise InputError(f"expected {MIN_PHOTOS} pictures with cameras or more, got {count}")
+        for name, tail in {"Ts_world_camera": (4, 4), "Ks": (3, 3)}.items():
+            array = getattr(self, name)
+            if array.shape != (count, *tail):
+                raise InputError(f"expected {name} of shape {(count, *tail)}, got {array.shape}")
+            if not np.isfinite(array).all():
+                raise InputError(f"expected finite {name}, got NaN or infinity")
+        if self.points is not None and not np.isfinite(self.points).all():
+            raise InputError("expected finite points, got NaN or infinity")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def extent(self) -> float:
+        """1.1 times the largest distance of a camera from their mean, metres, as in 3DGS."""
+        centres = self.Ts_world_camera[:, :3, 3]
+        return float(1.1 * np.linalg.norm(centres - centres.mean(0), axis=1).max()) or 1.0
+
+    def cameras(self, rows: list[int] | slice) -> Cameras:
+        """The cameras of these pictures."""
+        height, width = self.images.shape[1:3]
+        return Cameras.of(self.Ts_world_camera[rows], self.Ks[rows], width=width, height=height)
+
+    def take(self, rows: np.ndarray) -> Photos:
+        """Only these pictures."""
+        ignored = None if self.ignored is None else self.ignored[rows]
+        return replace(
+            self, images=self.images[rows], Ts_world_camera=self.Ts_world_camera[rows],
+            Ks=self.Ks[rows], names=tuple(self.names[i] for i in rows), ignored=ignored,
+        )  # fmt: skip
+
+    def split(self, every: int) -> tuple[Photos, Photos | None]:
+        """Pictures to train on, and each `every`-th, from the first, held out (0: none)."""
+        rows = np.arange(len(self))
+        held = rows % every == 0 if every else np.zeros(len(rows), bool)
+        if held.sum() == 0:
+            return self, None
+        return self.take(rows[~held]), self.take(rows[held])
+
+
+def load_nerf(folder: Path, *, scale: float = 1.0) -> Photos:
+    """From a folder with transforms.json, as NeRF's tools write it (OpenGL cameras).
+
+    Pictures that are listed but do not exist are left out; lens distortion is taken out.
+
+    Args:
+        scale: of the pictures' size.
+
+    Raises:
+        InputError: not such a folder, or fewer than two pictures.
+    """
+    path = folder / "transforms.json"
+    try:
+        data = json.loads(path.read_text())
+        frames, width = data["frames"], float(data["w"])
+        fx = float(data.get("fl_x") or 0.5 * width / np.tan(0.5 * data["camera_angle_x"]))
+        K = np.array([[fx, 0, data["cx"]], [0, data.get("fl_y", fx), data["cy"]], [0, 0, 1.0]])
+        distortion = np.array([float(data.get(key, 0)) for key in ("k1", "k2", "p1", "p2")])
+        poses = [np.array(frame["transform_matrix"], float) for frame in frames]
+        files = [_inside(folder, frame["file_path"]) for frame in frames]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"expected NeRF's transforms.json with w, cx, cy, a focal length and frames, got "
+            f"{path}: {type(error).__name__} {error}"
+        ) from error
+    images, kept = [], []
+    for i, file in enumerate(files):
+        image = cv2.imread(str(file), cv2.IMREAD_COLOR_RGB)
+        if image is not None:
+            images.append(undistorted(np.asarray(image), K, distortion, scale))
+            kept.append(i)
+    if not images:
+        raise InputError(f"expected the pictures that {path} lists, got none of {len(files)}")
+    return Photos(
+        images=_stacked(images),
+        Ts_world_camera=np.stack([poses[i] @ OPENGL_TO_OPENCV for i in kept]),
+        Ks=np.repeat(_scaled(K, scale)[None], len(kept), axis=0),
+        names=tuple(files[i].name for i in kept),
+    )
+
+
+def load_colmap(model: Path, images: Path, *, scale: float = 1.0) -> Photos:
+    """From a COLMAP model (binary or text) and the folder of its pictures.
+
+    Raises:
+        InputError: no model there, pictures of several sizes, or fewer than two pictures.
+    """
+    import pycolmap
+
+    try:
+        reconstruction = pycolmap.Reconstruction(str(model))
+    except (ValueError, RuntimeError, OSError) as error:
+        raise InputError(f"expected a COLMAP model in {model}, got none: {error}") from error
+    pictures, Ts, Ks, names = [], [], [], []
+    for view in sorted(reconstruction.images.values(), key=lambda view: view.name):
+        image = cv2.imread(str(_inside(images, view.name)), cv2.IMREAD_COLOR_RGB)
+        if image is None or not view.has_pose:
+            continue
+        camera = reconstruction.cameras[view.camera_id]
+        K, distortion = camera.calibration_matrix(), _opencv_distortion(camera)
+        pictures.append(undistorted(np.asarray(image), K, distortion, scale))
+        Ts.append(np.vstack((view.cam_from_world().inverse().matrix(), [0, 0, 0, 1])))
+        Ks.append(_scaled(K, scale))
+        names.append(view.name)
+    if not pictures:
+        raise InputError(f"expected the pictures of the model in {images}, got none")
+    points = list(reconstruction.points3D.values())
+    return Photos(
+        images=_stacked(pictures), Ts_world_camera=np.stack(Ts), Ks=np.stack(Ks),
+        names=tuple(names),
+        points=np.array([p.xyz for p in points]) if points else None,
+        colours=np.array([p.color for p in points]) / 255 if points else None,
+    )  # fmt: skip
+
+
+def _opencv_distortion(camera) -> np.ndarray:
+    """k1 k2 p1 p2 of a COLMAP camera."""
+    known = {
+        "SIMPLE_PINHOLE": (3, 0), "PINHOLE": (4, 0), "SIMPLE_RADIAL": (3, 1), "RADIAL": (3, 2),
+        "OPENCV": (4, 4),
+    }  # fmt: skip
+    name = camera.model.name
+    if name not in known:
+        raise InputError(
+            f"expected a COLMAP camera among {', '.join(known)}, got {name}; undistort the "
+            "pictures with COLMAP's image_undistorter first"
+        )
+    skip, count = known[name]
+    out = np.zeros(4)
+    out[:count] = camera.params[skip : skip + count]
+    return out
+
+
+def undistorted(image: np.ndarray, K: np.ndarray, distortion: np.ndarray, scale: float):
+    """A picture through the same lens without distortion (k1 k2 p1 p2), scaled."""
+    if distortion.any():
+        # OpenCV counts from the centre of the top-left pixel, we from its corner.
+        moved = K - np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
+        image = cv2.undistort(image, moved, distortion)
+    if scale != 1:
+        size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(image, np.uint8)
+
+
+def _scaled(K: np.ndarray, scale: float) -> np.ndarray:
+    return np.diag([scale, scale, 1.0]) @ K
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A file named by someone else, which must lie in the folder."""
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise InputError(f"expected pictures inside {folder}, got '{name}'")
+    return path if path.suffix else path.with_suffix(".png")
+
+
+def _stacked(images: list[np.ndarray]) -> np.ndarray:
+    sizes = {image.shape for image in images}
+    if len(sizes) > 1:
+        raise InputError(f"expected pictures of one size, got {len(sizes)} sizes: {sorted(sizes)}")
+    return np.stack(images)

@@ -1,0 +1,288 @@
+"""Training Gaussians on photographs (3D Gaussian Splatting, Kerbl et al. 2023)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import roma
+import torch
+from torch import Tensor
+
+from recon.core.errors import InputError
+from splatting.densify import Classic, Mcmc, Strategy
+from splatting.gaussians import MAX_SH_DEGREE, Cameras, Gaussians
+from splatting.losses import psnr, ssim
+from splatting.parameters import LearningRates, Parameters, initial_gaussians
+from splatting.photos import Photos
+from splatting.rasterize import rasterize
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How to train.
+
+    Args:
+        steps: pictures looked at, unless `minutes` is over first. minutes: None for no limit.
+        most: number of Gaussians at the end. strategy: "mcmc" or "classic" densification.
+        mode: of the rasterizer. sh_degree: highest, reached by a third of the training.
+        similarity: weight of structural similarity against the mean difference.
+        opacity_weight, scale_weight: regularisers of the mcmc strategy.
+        exposure: whether each picture gets its own gain and offset per channel.
+        refine_poses: whether camera poses move too, at `pose_rate` (radians and metres per step).
+    """
+
+    steps: int = 30_000
+    minutes: float | None = None
+    most: int = 100_000
+    strategy: Literal["mcmc", "classic"] = "mcmc"
+    mode: Literal["classic", "antialiased"] = "classic"
+    backend: str = "auto"
+    sh_degree: int = MAX_SH_DEGREE
+    similarity: float = 0.2
+    opacity_weight: float = 0.01
+    scale_weight: float = 0.01
+    exposure: bool = False
+    refine_poses: bool = False
+    pose_rate: float = 1e-4
+    random_points: int = 10_000
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """What a training says of itself now and then."""
+
+    step: int
+    progress: float
+    seconds: float
+    count: int
+    psnr: float
+
+
+Watch = Callable[[Status], None]
+
+
+class Training:
+    """Gaussians that see one photograph per step.
+
+    Args:
+        photos: to train on. gaussians: to start from; default from the photos' points, or from
+            random ones in view of the cameras.
+    """
+
+    def __init__(
+        self, photos: Photos, config: TrainingConfig, *, gaussians: Gaussians | None = None,
+        device: str = "cpu",
+    ) -> None:  # fmt: skip
+        self.photos, self.config, self.device = photos, config, device
+        self.generator = np.random.default_rng(config.seed)
+        start = gaussians if gaussians is not None else first_gaussians(photos, config)
+        self.parameters = Parameters(start.to(device), LearningRates(), photos.extent)
+        if config.strategy == "mcmc":
+            self.strategy: Strategy = Mcmc(most=config.most, seed=config.seed)
+        elif config.strategy == "classic":
+            self.strategy = Classic(most=config.most, seed=config.seed)
+        else:
+            raise InputError(f"expected strategy 'mcmc' or 'classic', got '{config.strategy}'")
+        self.adjust = Adjustments(len(photos), pose_rate=config.pose_rate, device=device)
+        self.cameras = photos.cameras(slice(None)).to(device)
+        self.order: list[int] = []
+        self.steps_done, self.seconds_done = 0, 0.0
+
+    @property
+    def progress(self) -> float:
+        """0 to 1, by whichever of steps and minutes is nearer its end."""
+        by_steps = self.steps_done / self.config.steps
+        minutes = self.config.minutes
+        by_time = 0.0 if minutes is None else self.seconds_done / (60 * minutes)
+        return min(1.0, max(by_steps, by_time))
+
+    @property
+    def sh_degree(self) -> int:
+        """Colours get one degree more at each ninth of the training."""
+        return min(self.config.sh_degree, int(9 * self.progress))
+
+    def run(self, watch: Watch | None = None, every: float = 5.0) -> Gaussians:
+        """Trains to the end of the budget; `watch` is called every `every` seconds."""
+        spoken = 0.0
+        while self.progress < 1:
+            start = time.perf_counter()
+            value = self.step()
+            self.seconds_done += time.perf_counter() - start
+            if watch is not None and self.seconds_done - spoken >= every:
+                spoken = self.seconds_done
+                watch(self.status(value))
+        return self.gaussians
+
+    def status(self, value: float) -> Status:
+        return Status(
+            step=self.steps_done, progress=self.progress, seconds=self.seconds_done,
+            count=len(self.parameters), psnr=value,
+        )  # fmt: skip
+
+    @property
+    def gaussians(self) -> Gaussians:
+        """As they are now, without gradients."""
+        with torch.no_grad():
+            return self.parameters.gaussians(self.config.sh_degree)
+
+    def step(self) -> float:
+        """Looks at one photograph; the PSNR there, dB."""
+        config, parameters = self.config, self.parameters
+        i = self._next()
+        gaussians = parameters.gaussians(self.sh_degree)
+        camera = self._camera(i)
+        rendering = rasterize(gaussians, camera, mode=config.mode, backend=config.backend)
+        colour = rendering.colour[0]
+        if config.exposure:
+            colour = self.adjust.exposed(colour, i)
+        photo, keep = self._photo(i)
+        loss = self._loss(colour, photo, keep) + self._regularisers(gaussians)
+        loss.backward()
+        self.steps_done += 1
+        parameters.step(self.progress)
+        if config.exposure or config.refine_poses:
+            self.adjust.step()
+        self.strategy.after_step(
+            parameters, rendering, step=self.steps_done, progress=self.progress
+        )
+        with torch.no_grad():
+            if keep is not None:
+                colour, photo = colour[keep], photo[keep]
+            return psnr(colour.detach(), photo) if len(photo) else 0.0
+
+    def _next(self) -> int:
+        if not self.order:
+            self.order = self.generator.permutation(len(self.photos)).tolist()
+        return self.order.pop()
+
+    def _camera(self, i: int) -> Cameras:
+        T = self.cameras.Ts_camera_world[i]
+        if self.config.refine_poses:
+            T = self.adjust.moved(T, i)
+        return Cameras(
+            Ts_camera_world=T[None], Ks=self.cameras.Ks[i : i + 1], width=self.cameras.width,
+            height=self.cameras.height,
+        )  # fmt: skip
+
+    def _photo(self, i: int) -> tuple[Tensor, Tensor | None]:
+        """A photograph (H, W, 3) in 0 to 1, and which pixels count (None: all)."""
+        photo = torch.from_numpy(self.photos.images[i]).to(self.device).float() / 255
+        if self.photos.ignored is None or not self.photos.ignored[i].any():
+            return photo, None
+        return photo, torch.from_numpy(~self.photos.ignored[i]).to(self.device)
+
+    def _loss(self, colour: Tensor, photo: Tensor, keep: Tensor | None) -> Tensor:
+        """L1 and similarity. Ignored pixels are painted over with the photograph, so that neither
+        they nor the windows that reach into them pull at anything."""
+        share = self.config.similarity
+        if keep is None:
+            return (1 - share) * (colour - photo).abs().mean() + share * (1 - ssim(colour, photo))
+        colour = torch.where(keep[..., None], colour, photo)
+        weights = keep.to(colour.dtype)
+        difference = (colour - photo).abs().sum() / (3 * weights.sum()).clamp(min=1)
+        return (1 - share) * difference + share * (1 - ssim(colour, photo, weights + 1e-9))
+
+    def _regularisers(self, gaussians: Gaussians) -> Tensor | float:
+        if self.config.strategy != "mcmc":
+            return 0.0
+        return (
+            self.config.opacity_weight * gaussians.opacities.mean()
+            + self.config.scale_weight * gaussians.scales.mean() / self.photos.extent
+        )
+
+
+@dataclass
+class Adjustments:
+    """What each photograph may change: its exposure and its camera's pose."""
+
+    count: int
+    pose_rate: float
+    device: str = "cpu"
+    exposure: Tensor = field(init=False)
+    poses: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.exposure = torch.zeros(self.count, 2, 3, device=self.device, requires_grad=True)
+        self.poses = torch.zeros(self.count, 6, device=self.device, requires_grad=True)
+        self.optimizer = torch.optim.Adam(
+            [
+                {"params": [self.exposure], "lr": 1e-3},
+                {"params": [self.poses], "lr": self.pose_rate},
+            ]
+        )
+
+    def exposed(self, colour: Tensor, i: int) -> Tensor:
+        """A rendered picture (H, W, 3) with the gain and offset of photograph i."""
+        return colour * torch.exp(self.exposure[i, 0]) + self.exposure[i, 1]
+
+    def moved(self, T: Tensor, i: int) -> Tensor:
+        """The world-to-camera pose (4, 4) of photograph i, moved in the camera frame."""
+        turn = roma.rotvec_to_rotmat(self.poses[i, :3])
+        change = torch.cat((turn, self.poses[i, 3:, None]), dim=1)
+        last = torch.tensor([[0.0, 0, 0, 1]], device=T.device)
+        return torch.cat((change, last)) @ T
+
+    def step(self) -> None:
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+
+def first_gaussians(photos: Photos, config: TrainingConfig) -> Gaussians:
+    """Where training starts: at known points, else spread through what the cameras see."""
+    generator = np.random.default_rng(config.seed)
+    points, colours = photos.points, photos.colours
+    if points is None or colours is None or len(points) < 10:
+        points = points_in_view(photos, config.random_points, generator)
+        colours = generator.uniform(size=points.shape)
+    if len(points) > config.most:
+        rows = generator.choice(len(points), config.most, replace=False)
+        points, colours = points[rows], colours[rows]
+    opacity = 0.5 if config.strategy == "mcmc" else 0.1
+    return initial_gaussians(points, colours, degree=config.sh_degree, opacity=opacity)
+
+
+def points_in_view(photos: Photos, count: int, generator: np.random.Generator) -> np.ndarray:
+    """Random points along pixels' rays, up to three times as far as the cameras look on average.
+
+    That distance is the one at which the cameras' axes come closest to one another, or the
+    cameras' extent where they look apart.
+    """
+    centres, axes = photos.Ts_world_camera[:, :3, 3], photos.Ts_world_camera[:, :3, 2]
+    across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
+    sums = across.sum(0), np.einsum("cij,cj->i", across, centres)
+    focus = np.linalg.lstsq(*sums, rcond=None)[0]
+    along = np.einsum("ck,ck->c", focus - centres, axes)
+    distance = float(np.median(along))
+    if distance <= 0.1 * photos.extent:
+        distance = photos.extent
+    rows = generator.integers(len(photos), size=count)
+    height, width = photos.images.shape[1:3]
+    pixels = generator.uniform(size=(count, 2)) * (width, height)
+    pixels = np.concatenate((pixels, np.ones((count, 1))), axis=1)
+    rays = np.einsum("cij,cj->ci", np.linalg.inv(photos.Ks[rows]), pixels)
+    depths = distance * generator.uniform(0.2, 3.0, size=(count, 1))
+    return centres[rows] + np.einsum(
+        "cij,cj->ci", photos.Ts_world_camera[rows, :3, :3], rays * depths
+    )
+
+
+def evaluate(
+    gaussians: Gaussians, photos: Photos, config: TrainingConfig
+) -> list[tuple[float, float]]:
+    """PSNR (dB) and structural similarity of each photograph, over the pixels that count."""
+    out = []
+    for i in range(len(photos)):
+        with torch.no_grad():
+            camera = photos.cameras([i]).to(gaussians.means.device)
+            rendering = rasterize(gaussians, camera, mode=config.mode, backend=config.backend)
+            colour = rendering.colour[0].clamp(0, 1).cpu()
+            photo = torch.from_numpy(photos.images[i]).float() / 255
+            if photos.ignored is not None:
+                colour = torch.where(torch.from_numpy(~photos.ignored[i])[..., None], colour, photo)
+            out.append((psnr(colour, photo), float(ssim(colour, photo))))
+    return out

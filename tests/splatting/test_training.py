@@ -1,0 +1,147 @@
+"""Training: a known scene is learned again; masked people leave no ghosts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from recon.core.errors import InputError
+from splatting.densify import Classic, Mcmc
+from splatting.gaussians import Gaussians
+from splatting.parameters import LearningRates, Parameters, initial_gaussians
+from splatting.photos import Photos
+from splatting.rasterize import rasterize
+from splatting.training import Training, TrainingConfig, evaluate, points_in_view
+from tests.splatting.scenes import cloud
+
+WIDTH, HEIGHT = 48, 32
+
+
+def poses(count: int) -> np.ndarray:
+    """Cameras on an arc around (0, 0, 4) that look at it."""
+    out = np.tile(np.eye(4), (count, 1, 1))
+    for pose, angle in zip(out, np.linspace(-0.6, 0.6, count), strict=True):
+        c, s = np.cos(angle), np.sin(angle)
+        pose[:3, :3] = [[c, 0, s], [0, 1, 0], [-s, 0, c]]
+        pose[:3, 3] = np.array([0, 0, 4]) - pose[:3, :3] @ np.array([0, 0, 4])
+    return out
+
+
+def photos_of(gaussians: Gaussians, count: int = 9) -> Photos:
+    """Pictures of Gaussians, with points near their centres."""
+    K = np.array([[45.0, 0, WIDTH / 2], [0, 45.0, HEIGHT / 2], [0, 0, 1]])
+    blank = Photos(
+        images=np.zeros((count, HEIGHT, WIDTH, 3), np.uint8), Ts_world_camera=poses(count),
+        Ks=np.repeat(K[None], count, 0), names=tuple(str(i) for i in range(count)),
+    )  # fmt: skip
+    with torch.no_grad():
+        pictures = rasterize(gaussians.to(torch.float32), blank.cameras(slice(None))).colour
+    points = (
+        gaussians.means.numpy() + np.random.default_rng(0).normal(size=(len(gaussians), 3)) * 0.05
+    )
+    return replace(
+        blank, images=(pictures.clamp(0, 1) * 255).round().byte().numpy(), points=points,
+        colours=np.full_like(points, 0.5),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("strategy", ["mcmc", "classic"])
+def test_a_scene_is_learned_and_seen_from_a_held_out_camera(strategy) -> None:
+    photos = photos_of(cloud(60, degree=0))
+    training, held_out = photos.split(4)
+    assert held_out is not None and len(held_out) == 3 and len(training) == 6
+    config = TrainingConfig(steps=250, most=150, strategy=strategy, sh_degree=0)
+    run = Training(training, config)
+    before = np.mean(evaluate(run.gaussians, held_out, config), axis=0)
+    after = np.mean(evaluate(run.run(), held_out, config), axis=0)
+    assert after[0] > before[0] + 5, (before, after)
+    assert after[1] > before[1]
+    assert len(run.gaussians) <= 150
+
+
+def test_what_is_ignored_leaves_no_ghost() -> None:
+    photos = photos_of(cloud(60, degree=0))
+    ignored = np.zeros(photos.images.shape[:3], bool)
+    ignored[:, 8:24, 10:20] = True
+    spoiled = photos.images.copy()
+    spoiled[ignored] = (255, 0, 255)
+    clean = Training(replace(photos, ignored=ignored), TrainingConfig(steps=40, most=80))
+    ghost = Training(
+        replace(photos, ignored=ignored, images=spoiled), TrainingConfig(steps=40, most=80)
+    )
+    a, b = clean.run(), ghost.run()
+    torch.testing.assert_close(a.means, b.means, atol=2e-3, rtol=1e-3)
+    torch.testing.assert_close(a.sh, b.sh, atol=2e-3, rtol=1e-2)
+
+
+def test_a_wrong_pose_is_refined() -> None:
+    truth = cloud(80, degree=0)
+    photos = photos_of(truth)
+    wrong = photos.Ts_world_camera.copy()
+    wrong[4, :3, 3] += (0.03, -0.02, 0)
+    config = TrainingConfig(steps=250, most=80, sh_degree=0, refine_poses=True, pose_rate=2e-3)
+    spoiled = replace(photos, Ts_world_camera=wrong)
+    run = Training(spoiled, config, gaussians=truth.to(torch.float32))
+    for table in run.parameters.tables.values():
+        table.rates.zero_()
+    run.parameters.rates = LearningRates(means=1e-30, means_at_end=1e-30)
+    run.strategy = Classic(most=80, limit=1e9, least_opacity=0, reset_every=10**9)
+    run.run()
+    moved = run.adjust.moved(run.cameras.Ts_camera_world[4], 4).detach()
+    centre = -moved[:3, :3].T @ moved[:3, 3]
+    error = np.linalg.norm(centre.numpy() - photos.Ts_world_camera[4, :3, 3])
+    assert error < 0.6 * np.linalg.norm((0.03, -0.02))
+
+
+def test_copies_look_like_the_one_they_came_from() -> None:
+    one = replace(cloud(1, degree=0), opacities=torch.tensor([0.9], dtype=torch.float64))
+    parameters = Parameters(one.to(torch.float32), LearningRates(), 1.0)
+    view = photos_of(one).cameras([4])
+    before = rasterize(parameters.gaussians(0), view).alpha.detach()
+    Mcmc(most=2, growth=2.0)._grow(parameters)
+    after = rasterize(parameters.gaussians(0), view).alpha.detach()
+    assert len(parameters) == 2
+    assert (after - before).abs().max() < 0.12
+    assert after.sum() == pytest.approx(before.sum().item(), rel=0.15)
+
+
+def test_dead_gaussians_move_onto_living_ones() -> None:
+    gaussians = cloud(40).to(torch.float32)
+    opacities = torch.where(torch.arange(40) < 10, 0.001, gaussians.opacities)
+    parameters = Parameters(replace(gaussians, opacities=opacities), LearningRates(), 1.0)
+    Mcmc()._relocate(parameters)
+    alive = gaussians.means[10:]
+    nearest = torch.cdist(parameters.means.values.detach()[:10], alive).amin(1)
+    assert nearest.max() < 1e-2 < torch.pdist(alive).min()
+    assert len(parameters) == 40
+
+
+def test_points_without_sfm_lie_in_view() -> None:
+    photos = replace(photos_of(cloud(20)), points=None, colours=None)
+    points = points_in_view(photos, 500, np.random.default_rng(0))
+    inside = np.zeros(500, bool)
+    for T, K in zip(photos.Ts_world_camera, photos.Ks, strict=True):
+        camera = (points - T[:3, 3]) @ T[:3, :3]
+        pixel = camera[:, :2] / camera[:, 2:] * K[0, 0] + K[:2, 2]
+        in_picture = (pixel >= 0).all(1) & (pixel <= (WIDTH, HEIGHT)).all(1)
+        inside |= (camera[:, 2] > 0) & in_picture
+    assert inside.all()
+
+
+def test_initial_sizes_follow_the_spacing() -> None:
+    grid = np.stack(np.meshgrid(*[np.arange(4.0)] * 3), -1).reshape(-1, 3)
+    first = initial_gaussians(grid * 0.1, np.full((64, 3), 0.2))
+    torch.testing.assert_close(first.scales, torch.full((64, 3), 0.1), atol=1e-5, rtol=0)
+
+
+def test_bad_photos_are_refused() -> None:
+    photos = photos_of(cloud(5), count=3)
+    with pytest.raises(InputError, match="2 pictures"):
+        photos.take(np.array([0]))
+    bad = photos.Ts_world_camera.copy()
+    bad[0, 0, 0] = np.nan
+    with pytest.raises(InputError, match="finite Ts_world_camera"):
+        replace(photos, Ts_world_camera=bad)
