@@ -49,6 +49,8 @@ def convert_scene(
     Raises:
         InputError: no scene, nobody in it, no such model, or `out` holds something else.
     """
+    from threadpoolctl import threadpool_limits
+
     from body.convert import convert_person
     from body.models import load_body_model
 
@@ -64,7 +66,8 @@ def convert_scene(
     with (watcher or Silent()).stage("convert", f"to {model}") as progress:
         for camera, rig in zip(cameras, rigs, strict=True):
             progress(len(people), len(cameras))
-            people.append(convert_person(camera, worlds[camera.track_id], rig, body_model))
+            with threadpool_limits(1):  # many small products: threads would only wait
+                people.append(convert_person(camera, worlds[camera.track_id], rig, body_model))
     config = ConvertConfig(
         source=str(source.path.absolute()), model=model,
         model_path=body_model_path and str(body_model_path),
@@ -84,12 +87,13 @@ def residuals(scene: Scene) -> dict[str, dict[str, Any]]:
 
 
 def _check_target(source: Scene, out: Path) -> None:
-    if not (out / "scene.json").exists():
-        return  # whatever else lies there is refused when the scene is made
-    if out.resolve() == source.path.resolve() or "converted" not in Scene.open(out).manifest:
+    """Refuses now what would be refused, or written over, after the work."""
+    is_conversion = (out / "scene.json").exists() and "converted" in Scene.open(out).manifest
+    is_free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    if out.resolve() == source.path.resolve() or not (is_conversion or is_free):
         raise InputError(
-            f"expected a new folder for the converted scene, got {out}, which holds another; "
-            "use --out DIR"
+            f"expected a new folder for the converted scene, got {out}, which holds something "
+            "else; use --out DIR"
         )
 
 

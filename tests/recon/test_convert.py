@@ -103,7 +103,9 @@ def test_its_npz_gives_the_package_the_same_body(
 
 def test_a_scene_is_never_written_over(scene: Scene, models: Path, tmp_path: Path) -> None:
     other = make_scene(tmp_path / "other", num_frames=3)
-    for out in (scene.path, other.path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").touch()
+    for out in (scene.path, other.path, tmp_path / "notes"):
         before = files_of(out)
         with pytest.raises(InputError, match="new folder"):
             convert_scene(scene.path, "smplx", out, body_model_path=models)
