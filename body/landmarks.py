@@ -139,6 +139,13 @@ LANDMARKERS = {
     "rtmpose": "body.backends.rtmpose:RtmPose",
     "vitpose": "body.backends.vitpose:VitPose",
 }
+LICENCES = {
+    "blazepose-heavy": "Apache-2.0",
+    "blazepose-full": "Apache-2.0",
+    "rtmpose": "Apache-2.0 as published",
+    "vitpose": "Apache-2.0 as published",
+}
+"""Of the networks' weights; those that the user brings may have others."""
 _FROM_THE_USER = ("rtmpose", "vitpose")
 """Of these the user brings the network."""
 

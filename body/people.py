@@ -12,7 +12,7 @@ from body.detect import DETECTORS, Detector, load_backend
 from body.faces import FACE_LANDMARKERS, FaceFollower
 from body.follow import History
 from body.hands import HAND_LANDMARKERS, HandFollower
-from body.landmarks import Landmarker, load_landmarker
+from body.landmarks import LICENCES, Landmarker, load_landmarker
 from body.repair import repaired
 from body.walk import Walk
 from recon.core.errors import InputError
@@ -97,7 +97,8 @@ def run(
         detector=detector, landmarker=landmarker, hands=hands, face=face, progress=progress,
     )  # fmt: skip
     scene.save("tracking.npz", tracks)
-    report = tracks_report(tracks, frames.info, f"{config.detector} + {config.keypoints}")
+    backend = f"{config.detector} + {config.keypoints} ({LICENCES[config.keypoints]})"
+    report = tracks_report(tracks, frames.info, backend)
     if not all(track.metric for track in tracks):
         report = replace(report, decisions=(*report.decisions, _IN_2D))
     return report

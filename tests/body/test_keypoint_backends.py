@@ -12,7 +12,14 @@ import pytest
 
 from body.backends.cores import thread_count
 from body.fit import fit_track
-from body.landmarks import Landmarks, Roi, check_landmarker, load_landmarker
+from body.landmarks import (
+    LANDMARKERS,
+    LICENCES,
+    Landmarks,
+    Roi,
+    check_landmarker,
+    load_landmarker,
+)
 from body.models import load_body_model
 from body.people import PeopleConfig, run
 from recon.core.errors import InputError, MissingDependencyError
@@ -205,4 +212,6 @@ def test_a_scene_says_that_its_keypoints_were_2d_only(
         report = run(scene, PeopleConfig(), frames=world)
         (track,) = load_items(scene.path / "tracking.npz", PersonTrack)
         assert track.metric is metric
+        assert report.backend == "ssd + blazepose-heavy (Apache-2.0)"
+        assert LICENCES.keys() == LANDMARKERS.keys()
         assert ("depth and masks" in [d.name for d in report.decisions]) is not metric
