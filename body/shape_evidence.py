@@ -18,6 +18,9 @@ out. The package anny calibrates its bodies with 980.
 """
 
 
+_BUILD, _LOOSER = ("weight", "muscle"), 2.5
+"""Anny's parameters of build, and how much wider they spread where the mass is known."""
+
 MASS_TOLERANCE = 0.03
 """Share of a given mass by which a fitted body may miss it before the user is told."""
 
@@ -52,6 +55,15 @@ class MassEvidence:
     mass: float
     std: float = 0.5
     _last: tuple[Array, float, Array] | None = field(default=None, repr=False)
+
+    def prior_std(self) -> Array:
+        """The spread (S,) of a shape whose mass is known: build varies as it does in people.
+
+        Anny's is narrow, for bodies whose build nobody tells; a weight would then be taken for a
+        stature.
+        """
+        spec = self.model.param_spec
+        return np.where(np.isin(spec.names, _BUILD), _LOOSER, 1.0) * spec.std
 
     def residual(self, shape: Array) -> tuple[float, Array]:
         """How much too heavy a body of shape (S,) is, in units of std, and its slopes (S,)."""

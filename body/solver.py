@@ -256,7 +256,8 @@ class TrackSolver:
         # A keypoint's error is much the same in every frame (where the network thinks a joint is):
         # more frames must not make the evidence for the shape ever stronger.
         frames = self.noise.shape_frames * len(state.root)
-        weight = frames / spec.std**2
+        spread = spec.std if self._mass is None else self._mass.prior_std()
+        weight = frames / spread**2
         normal.corner += np.diag(weight)
         normal.right_shape -= weight * (state.shape - spec.mean)
         normal.cost += float(np.sum(weight * (state.shape - spec.mean) ** 2))

@@ -75,6 +75,17 @@ def test_the_fitted_body_weighs_what_the_user_says(mass: float, stature: float |
         assert ANNY.rest_body(state.shape).stature == pytest.approx(stature, abs=0.03)
 
 
+def test_a_weight_is_mostly_build_not_stature() -> None:
+    truth = moving_body(ANNY, np.arange(8) / 30, MEAN)
+    track = track_of(ANNY, truth, noise_px=1.0)
+    statures = {}
+    for mass in (54.0, 61.0, 80.0):
+        _, evidence = build_evidence(track, np.arange(8) / 30, INTRINSICS, mass=mass)
+        statures[mass] = ANNY.rest_body(fit_evidence(evidence, ANNY).shape).stature
+    assert abs(statures[61.0] - 1.70) < 0.03
+    assert statures[54.0] > statures[61.0] - 0.06 and statures[80.0] < statures[61.0] + 0.06
+
+
 def test_a_weight_that_no_such_body_has_is_told(tmp_path: Path) -> None:
     scene = make_scene(tmp_path / "s", num_frames=6)
     report = run(scene, BodyConfig(stature=1.9, mass=20.0))
