@@ -1,7 +1,7 @@
 """Fits one body to one track: Gauss-Newton over all frames at once, banded in time.
 
 Unknowns: one shape; per frame the pelvis position and the rotations of the fitted joints.
-Residuals: 2D reprojection and root-centred 3D landmarks (robust, weighted by confidence), pose
+Residuals: 2D reprojection and bones between 3D landmarks (robust, weighted by confidence), pose
 and shape priors, and white-noise acceleration over real time steps (its integral over time, so
 that the frame rate does not matter).
 """
@@ -23,6 +23,7 @@ from body.kinematics import (
     posed_keypoints,
     shape_jacobian,
 )
+from body.landmark_bones import BONE_ENDS, BONE_NOISE, BONES, NUM_BONES
 from body.models.base import BodyModel, RestBody
 from body.pose_prior import FITTED_JOINTS, left_jacobian_inverse, pose_prior
 from body.shape_evidence import MassEvidence
@@ -38,10 +39,12 @@ _HIPS = [BLAZEPOSE_KEYPOINTS.index("left_hip"), BLAZEPOSE_KEYPOINTS.index("right
 class Noise:
     """How far each kind of evidence is trusted (standard deviations)."""
 
-    keypoint: float = 0.012
+    keypoint: float = 0.016
     """2D keypoint noise as a fraction of the person's height in the image."""
-    landmark: float = 0.15
-    """3D landmark noise, metres."""
+    landmark_across: float = 0.05
+    """Noise across the line of sight of the bones between 3D landmarks, metres."""
+    landmark_along: float = 0.10
+    """The same along it: one view hardly tells depths."""
     root_acceleration: float = 1.5
     """Spectral density of the pelvis's acceleration, m/s^2 per sqrt(Hz)."""
     joint_acceleration: float = 6.0
@@ -198,16 +201,12 @@ class TrackSolver:
         pose_jac = pose_jacobian(points, turned, positions, lin.rest.keypoint_joints)
         jac = np.concatenate([pose_jac, shape_jacobian(lin, turned).astype(np.float32)], axis=-1)
         rows_2d, error_2d, w_2d, cost_2d = self._reprojection(points, jac, seen)
-        hips_jac = jac[:, _HIPS].mean(axis=1, keepdims=True)
-        centred = points - points[:, _HIPS].mean(axis=1, keepdims=True)
-        error_3d = centred - state.landmark_scale * seen.landmarks
-        w_3d, cost_3d = _robust(error_3d / self.noise.landmark, seen.weights * seen.metric)
-        w_3d = w_3d / self.noise.landmark**2
+        rows_3d, error_3d, w_3d, cost_3d = self._bones(points, jac, seen, state.landmark_scale)
         num = len(points)
         jac_all = np.concatenate(
-            [rows_2d.reshape(num, 66, -1), (jac - hips_jac).reshape(num, 99, -1)], axis=1
+            [rows_2d.reshape(num, 66, -1), rows_3d.reshape(num, 3 * NUM_BONES, -1)], axis=1
         )
-        error = np.concatenate([error_2d.reshape(num, 66), error_3d.reshape(num, 99)], axis=1)
+        error = np.concatenate([error_2d.reshape(num, -1), error_3d.reshape(num, -1)], axis=1)
         weight = np.concatenate([np.repeat(w_2d, 2, axis=1), np.repeat(w_3d, 3, axis=1)], axis=1)
         weighted = (jac_all * weight[..., None]).astype(np.float32)
         full = np.swapaxes(weighted, 1, 2) @ jac_all
@@ -237,6 +236,19 @@ class TrackSolver:
             jac[..., :2, :] - slope.astype(np.float32) * jac[..., 2:, :]
         )
         weight, cost = _robust(error, seen.weights)
+        return rows, error, weight, cost
+
+    def _bones(
+        self, points: Array, jac: np.ndarray, seen: Evidence, scale: float
+    ) -> tuple[np.ndarray, Array, Array, float]:
+        """The same for the landmarks' bones (M, B, 3), whose errors add up along a limb."""
+        across, along = self.noise.landmark_across, self.noise.landmark_along
+        sigma = BONE_NOISE[:, None] * [across, across, along]
+        error = BONES @ (points - scale * seen.landmarks) / sigma
+        num, count, _, width = jac.shape
+        rows = (BONES.astype(np.float32) @ jac.reshape(num, count, -1)).reshape(num, -1, 3, width)
+        rows /= sigma[..., None].astype(np.float32)
+        weight, cost = _robust(error, seen.weights @ BONE_ENDS.T * seen.metric)
         return rows, error, weight, cost
 
     def _add_pose_prior(self, normal: _Normal, state: BodyState) -> None:

@@ -49,7 +49,7 @@ def camera_view(view: View, times: Array, root: Array) -> Array:
     return look_at(eye, root * [1, 1, 0] + [0, 0, 0.9])
 
 
-def _wander(rng: np.random.Generator, times: Array, seconds: float, width: int) -> Array:
+def wander(rng: np.random.Generator, times: Array, seconds: float, width: int) -> Array:
     """Unit-variance noise (T, width) that forgets itself after `seconds` (Ornstein-Uhlenbeck)."""
     out = rng.standard_normal((len(times), width))
     for i, dt in enumerate(np.diff(times), start=1):
@@ -82,13 +82,13 @@ def walking_world(
     Ts_camera_world = invert_transform(Ts_world_camera)
     root = transform_points(Ts_camera_world, poses.root[:, None])[:, 0]
     rays = root / np.linalg.norm(root, axis=1, keepdims=True)
-    across = 0.015 * _wander(rng, times, 0.1, 3)
-    depth = 0.06 * _wander(rng, times, 0.1, 1) + 0.08 * _wander(rng, times, 3.0, 1)
+    across = 0.015 * wander(rng, times, 0.1, 3)
+    depth = 0.06 * wander(rng, times, 0.1, 1) + 0.08 * wander(rng, times, 3.0, 1)
     root = root + noise * (across - np.sum(across * rays, axis=1, keepdims=True) * rays)
     root = root + noise * depth * rays
     rotations = poses.rotations.copy()
     rotations[:, 0] = Ts_camera_world[:, :3, :3] @ rotations[:, 0]
-    wobble = np.radians(0.7) * _wander(rng, times, 0.15, 66).reshape(-1, 22, 3)
+    wobble = np.radians(0.7) * wander(rng, times, 0.15, 66).reshape(-1, 22, 3)
     rotations[:, :22] = rotations[:, :22] @ rotvec_to_matrix(noise * wobble)
     seen = BodyPoses(root=root, rotations=rotations)
     moving = view != "static"
