@@ -30,8 +30,10 @@ _MEMORY = 2.0
 """Seconds of sightings at either end of a part that tell its movement and look."""
 _HIDDEN = 1.0
 """Seconds for which somebody may be hidden where the last or next box is."""
-_CONTINUED = 2.0
-"""Log-odds in favour of parts that one region connected."""
+_SLIDE = 0.15
+"""Step of a box between two frames, in its own sides, from which a crowded region may have slid."""
+_CONTINUED, _UNBROKEN = 2.0, 0.5
+"""Log-odds in favour of parts that one region connected, without being lost for these seconds."""
 _RETURN = 1.5
 """Log-odds by the look that it takes to recognise somebody who was away for long."""
 _MARGIN = 0.1
@@ -48,7 +50,7 @@ def repaired(histories: Sequence[History], times: Array, size: tuple[int, int]) 
     parts = [
         _Part(piece, origin, times, size, crowded)
         for origin, history in enumerate(histories)
-        for piece in _parted(history, origin, crowded)
+        for piece in _parted(history, times, {i for o, i in crowded if o == origin})
     ]
     parts = _joined(parts, _neighbours(parts))
     while pair := _returned(parts):
@@ -78,6 +80,10 @@ class _Part:
     @property
     def last(self) -> int:
         return self.history.frame_idx[-1]
+
+    def gap_to(self, later: _Part) -> float:
+        """Seconds from the last sighting to the first of another part."""
+        return float(self._times[later.first] - self._times[self.last])
 
     @cached_property
     def _clean(self) -> list[int]:
@@ -182,13 +188,13 @@ def _boxes_around(history: History, times: Array) -> list[tuple[int, Array]]:
     return out
 
 
-def _parted(history: History, origin: int, crowded: set[tuple[int, int]]) -> list[History]:
-    """A history cut once between every two looks that a crowd or a gap divides.
+def _parted(history: History, times: Array, crowded: set[int]) -> list[History]:
+    """A history cut where somebody was lost, and once between every two looks that a crowd divides.
 
     Between them the cut is where the body's region moved most abruptly: there it slid, if it did.
     """
     frames = np.array(history.frame_idx)
-    doubt = np.array([(origin, i) in crowded for i in history.frame_idx])
+    doubt = np.array([i in crowded for i in history.frame_idx])
     doubt[1:] |= np.diff(frames) > 1
     boxes = np.stack(history.boxes)
     centres, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
@@ -203,6 +209,9 @@ def _parted(history: History, origin: int, crowded: set[tuple[int, int]]) -> lis
             # Without a jump two regions that changed people are cut alike, in the middle.
             off_middle = np.abs(inner - inner.mean()) / len(inner)
             cuts.append(int(inner[(steps[inner - 1] - 0.1 * off_middle).argmax()]))
+    lost = np.diff(times[frames]) > _UNBROKEN
+    slid = doubt[1:] & (steps > _SLIDE)
+    cuts = sorted({*cuts, *(np.flatnonzero(lost | slid) + 1).tolist()})
     bounds = [*(int(frames[k]) for k in cuts), int(frames[-1]) + 1]
     return [history.part(a, b) for a, b in pairwise(bounds)]
 
@@ -219,7 +228,7 @@ def _neighbours(parts: Sequence[_Part]) -> list[tuple[int, int]]:
 
 
 def _near_in_time(a: _Part, b: _Part) -> bool:
-    return -b.beginning[2] - a.ending[2] <= _REACH
+    return a.gap_to(b) <= _REACH
 
 
 def _link_odds(a: _Part, b: _Part) -> float:
@@ -227,7 +236,8 @@ def _link_odds(a: _Part, b: _Part) -> float:
     (forward, left, ended), (backward, entered, began) = a.ending, b.beginning
     place = (location_odds(forward, entered, -began) + location_odds(backward, left, -ended)) / 2
     odds = place + look_odds(a.last_look, b.first_look)
-    return odds + _CONTINUED * (a.origin == b.origin)
+    unbroken = a.origin == b.origin and a.gap_to(b) <= _UNBROKEN
+    return odds + _CONTINUED * unbroken
 
 
 def _returned(parts: Sequence[_Part]) -> tuple[int, int] | None:

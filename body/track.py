@@ -19,7 +19,7 @@ FARTHEST = 5.0
 """Sigmas beyond which a place tells nothing more against somebody."""
 _FORESIGHT = 0.7
 """Seconds for which the region of a lost person is moved on."""
-_ALIKE, _LOOK_GAIN, _LOOK_RANGE = 0.3, 14.0, (-6.0, 2.5)
+_ALIKE, _LOOK_GAIN, _LOOK_RANGE = 0.3, 14.0, (-4.0, 2.5)
 """Difference of looks that speaks neither for nor against one person, log-odds per difference,
 and their bounds: others may wear the same, and the light changes. Measured between sightings of
 the same and of different people in seven clips."""
