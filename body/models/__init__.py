@@ -25,10 +25,10 @@ def load_body_model(name: str, path: Path | None = None) -> BodyModel:
     """The body model of this name, ready to use.
 
     Args:
-        name: a key of BODY_MODELS. path: the licensed file of a model that is not embedded, the
-            folder that holds it, or that folder's parent.
+        name: a key of BODY_MODELS. path: the file of a model that is not embedded, the folder that
+            holds it, or that folder's parent.
     Raises:
-        InputError: unknown name; the licensed file is missing, or is not one of this model.
+        InputError: unknown name; its file is missing, or is not one of this model.
         MissingDependencyError: the model's package is not installed.
     """
     if name not in BODY_MODELS:

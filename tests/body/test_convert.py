@@ -6,7 +6,7 @@ import pytest
 from body.convert import convert_person, fit_poses, measure
 from body.models.anny import AnnyModel
 from body.models.base import BodyModel
-from body.registration import register, rest_poses
+from body.registration import Registration, register, rest_poses
 from recon.core.people import BodyPoses, BodyShape, CameraMotion, WorldMotion
 from recon.core.rig import Rig
 from tests.body.models.bodies import random_poses, write_smplx
@@ -25,6 +25,11 @@ def smplx_model(tmp_path_factory: pytest.TempPathFactory) -> BodyModel:
     path = tmp_path_factory.mktemp("models") / "SMPLX_NEUTRAL.npz"
     write_smplx(path, vertex_ids["smplx"])
     return SmplxModel(path)
+
+
+@pytest.fixture(scope="module")
+def registration(smplx_model: BodyModel) -> Registration:
+    return register(ANNY.skinning_spec(MEAN), smplx_model)
 
 
 def person_of(
@@ -65,9 +70,8 @@ def test_into_the_same_model_nothing_changes(known: bool) -> None:
     np.testing.assert_allclose(done.world_motion.shape.values, shape, atol=1e-6 if known else 0.03)
 
 
-def test_another_mesh_lies_on_the_old_surface_in_every_pose(smplx_model: BodyModel) -> None:
+def test_another_mesh_lies_on_the_old_surface_in_every_pose(registration: Registration) -> None:
     poses = random_poses(6, spread=0.25)
-    registration = register(ANNY.skinning_spec(MEAN), smplx_model)
     residual = measure(registration, poses, fit_poses(registration, poses))
     assert not residual.same_mesh
     assert residual.vertices_mean < 0.0015 and residual.limb_joints < 0.004
@@ -82,9 +86,8 @@ def test_the_shape_follows_the_surface(smplx_model: BodyModel) -> None:
     assert measure(registration, rest_poses(), registration.rest).vertices_mean < 0.006
 
 
-def test_frames_do_not_depend_on_their_neighbours(smplx_model: BodyModel) -> None:
+def test_frames_do_not_depend_on_their_neighbours(registration: Registration) -> None:
     poses = random_poses(18, spread=0.3)  # more than one chunk
-    registration = register(ANNY.skinning_spec(MEAN), smplx_model)
     together = fit_poses(registration, poses)
     last = BodyPoses(root=poses.root[-1:], rotations=poses.rotations[-1:])
     alone = fit_poses(registration, last)
