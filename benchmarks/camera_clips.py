@@ -46,6 +46,8 @@ class Clip:
         person_width: share of the picture's width. noise: grey levels. gains: (T,) exposure.
         blur: pictures averaged over half a frame time, 1 for none.
         focal_known: whether the stage is told the focal length of the first frame.
+        depthless: little but a flat wall is in view and comes nearer, as under a zoom: what is
+            asked of the stage is the truth, or to say that it cannot tell and claim no path.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Clip:
     gains: Array | None = None
     blur: int = 1
     focal_known: bool = True
+    depthless: bool = False
     cache: dict[bytes, np.ndarray] = field(default_factory=dict, repr=False)
 
     @property
@@ -227,7 +230,8 @@ def _clip(name: str, kind: str, seed: int, **options) -> Clip:
         max(40, round(fps * seconds)) if fps >= 15 else round(fps * seconds), fps,
         variable=options.pop("variable", False), seed=seed,
     )  # fmt: skip
-    fov = (62.0, 54.0, 70.0)[seed % 3]
+    # The prior is 60 degrees.
+    fov = (62.0, 48.0, 74.0, 54.0, 67.0)[seed % 5]
     focal = 0.5 * WIDTH / math.tan(math.radians(fov) / 2)
     zoom = options.pop("zoom", lambda t: 1 + 0 * t)
     poses = _path(times, options.pop("move", _still), options.pop("turn", _still))
@@ -318,8 +322,8 @@ def study_clips(seed: int) -> list[Clip]:
         _clip("orbit", "moving", seed, move=orbit_move, turn=orbit_turn),
         _clip("forward walk", "moving", seed, move=_walk(_AHEAD, 0.5 * fast),
               corridor=True),
-        # Little but the far wall is in view: without depth it looks like a zoom.
-        _clip("walk towards a wall", "moving", seed, move=_walk(_AHEAD, 0.5 * fast)),
+        _clip("walk towards a wall", "moving", seed, move=_walk(_AHEAD, 0.5 * fast),
+              depthless=True),
         _clip("forward walk, variable frame rate", "moving", seed, move=_walk(_AHEAD, 0.5 * fast),
               corridor=True, variable=True),
         _clip("follow-cam behind a walker", "moving", seed, move=_walk(_AHEAD, 0.5 * fast),

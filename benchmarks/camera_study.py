@@ -18,6 +18,7 @@ from recon.core.errors import ReconError
 from recon.core.geometry import Array, invert_transform, matrix_to_rotvec, umeyama
 from recon.core.stage import StageReport
 from slam.camera import CameraConfig, estimate_camera
+from slam.evidence import UNDECIDED
 
 BAD_PATH = 0.05
 """Path error over scene depth from which an unflagged path counts as an uncaught failure."""
@@ -28,11 +29,13 @@ class Outcome:
     """What became of a clip.
 
     Args:
-        right: every shot's class and the cuts. failure: uncaught, in words; empty if none.
+        right: every shot's class and the cuts; of a depthless clip also "cannot be told", if
+            said. failure: uncaught, in words; empty if none.
         rotation_deg: (T,) errors relative to each shot's first frame.
         motion: farthest camera from the first over scene depth, of a clip that stays in place.
         path_error: root mean square over scene depth of a single moving shot, else None.
         windows: the evidence over one second.
+        focal: relative error and stated standard deviation of an estimated one, else None.
     """
 
     clip: Clip
@@ -43,6 +46,7 @@ class Outcome:
     motion: float
     path_error: float | None
     windows: dict[str, Any]
+    focal: tuple[float, float] | None = None
 
 
 def study(seeds: Iterable[int]) -> Iterator[Row]:
@@ -74,6 +78,7 @@ def study(seeds: Iterable[int]) -> Iterator[Row]:
     paths = [o.path_error for o in outcomes if o.path_error is not None]
     yield row("study: path error, median", 100 * np.median(paths), "% depth")
     yield row("study: path error, most", 100 * max(paths), "% depth")
+    yield from _focals(outcomes)
     yield from _margins(groups)
 
 
@@ -93,9 +98,11 @@ def judge(clip: Clip) -> Outcome:
         )  # fmt: skip
     told = tuple(shot["kind"] for shot in report.numbers["shots"])
     right = told == clip.kinds and trajectory.shot_starts.tolist() == [0, *clip.cuts]
+    if clip.depthless and told == ("zooming",) and UNDECIDED in report.decisions[0].why:
+        right = True
     motion, path_error = _motion(clip, trajectory)
     failure = ""
-    if not trajectory.tracked.any():
+    if not trajectory.tracked.any() or trajectory.kind == "zooming":
         path_error = None  # flagged: only the turning is known, and the user is told
     elif path_error is not None and path_error > BAD_PATH:
         failure = f"path off by {path_error:.0%} of the scene's depth, unflagged"
@@ -104,8 +111,33 @@ def judge(clip: Clip) -> Outcome:
     return Outcome(
         clip=clip, right=right, told=", ".join(told), failure=failure,
         rotation_deg=_rotation_errors(clip, trajectory), motion=motion, path_error=path_error,
-        windows=_windows(report),
+        windows=_windows(report), focal=_focal(clip, trajectory, report),
     )  # fmt: skip
+
+
+def _focal(
+    clip: Clip, trajectory: CameraTrajectory, report: StageReport
+) -> tuple[float, float] | None:
+    spread = report.numbers.get("focal_relative_std")
+    if trajectory.intrinsics.source != "estimated" or spread is None:
+        return None
+    return trajectory.intrinsics.fx / float(clip.focals[0]) - 1, float(spread)
+
+
+def _focals(outcomes: list[Outcome]) -> Iterator[Row]:
+    """How far estimated focal lengths are off, and whether they say so."""
+    for kind in ("rotating", "moving"):
+        open_ones = [o for o in outcomes if not o.clip.focal_known and o.clip.kinds == (kind,)]
+        found = np.array([o.focal for o in open_ones if o.focal is not None]).reshape(-1, 2)
+        name = f"study: focal length, {kind} and not given"
+        yield row(f"{name}: estimated", len(found), f"of {len(open_ones)}")
+        if len(found):
+            off = 100 * np.abs(found[:, 0])
+            yield row(f"{name}: off, median", np.median(off), "%", at_most=5)
+            yield row(f"{name}: off, most", off.max(), "%")
+            yield row(f"{name}: stated deviation, median", 100 * np.median(found[:, 1]), "%")
+            inside = np.abs(found[:, 0]) <= 2 * found[:, 1]
+            yield row(f"{name}: inside 2 sigma", 100 * inside.mean(), "%", at_least=90)
 
 
 def _windows(report: StageReport) -> dict[str, Any]:
@@ -146,7 +178,8 @@ def _margins(groups: dict[str, list[Outcome]]) -> Iterator[Row]:
         if kind == "cut":
             continue
         for name, unit in (("flow_px", "px/640"), ("residual_px", "px/640"),
-                           ("zoom_residual_px", "px/640"), ("zoom", "x")):  # fmt: skip
+                           ("zoom_residual_px", "px/640"), ("zoom", "x"),
+                           ("depth_ratio", "x")):  # fmt: skip
             peaks = [max(o.windows[name]) for o in members if o.windows.get(name)]
             if peaks:
                 yield row(f"study: {kind}, {name}, least of the clips' largest", min(peaks), unit)

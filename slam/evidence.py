@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -16,24 +15,29 @@ from recon.core.geometry import Array
 from recon.core.stage import Check, Decision
 from slam.rotations import FocalSearch, Pair, fit_rotation, fit_zoom, search_focal
 from slam.tracks import LONG_SIDE, BackgroundTracks
+from slam.two_views import NOISE_RATIO, two_views
 
 # A class is a matter of seconds, not of frames: 10 and 120 frames per second must agree.
 SHORT_SECONDS, LONG_SECONDS, STEP_SECONDS = 1 / 6, 1.0, 1 / 6
-MIN_SHARED = 30
-HOMOGRAPHY_PX = 2.0
+MIN_SHARED, WELL_SHARED = 30, 80
 
 # At 640 px width. Measured over one second without masks: tripod clips flow 0.04-0.12 and
 # rotation residual 0.03-0.09, moving clips 2.6-19; the limits leave room for noise and shake.
 # The study in benchmarks.camera prints the margins to both sides.
 STATIC_FLOW_PX, STATIC_RESIDUAL_PX = 1.5, 0.3
 STATIC_DRIFT_PX, NOISE_SHARE = 4.0, 0.75
-ROTATING_RESIDUAL_PX = 1.0
+ROTATING_RESIDUAL_PX, ZOOM_RESIDUAL_PX = 1.0, 0.5
+MAX_NOISY_RESIDUAL_PX = 3.0
 ZOOM_RATIO = 1.02
 # Without depth in view a zoom and a dolly look alike, all the more under an unknown lens.
 ZOOM_SHARE, CLEAR_ZOOM_RATIO = 0.95, 1.05
 PLANAR_SHARE = 0.9
 STILL_FLOW_PX, JOLT_SECONDS = 0.6, 0.7
 FOCAL_WINDOWS = 16
+UNDECIDED = (
+    "a zoom, or a flat wall that fills the picture and comes nearer, which look the same; no path "
+    "is invented"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,9 @@ class WindowEvidence:
         zoom: (W,) that change, focal length at the end over that at the start.
         homography: (W,) points within 2 px of one homography, over those within 2 px of one
             fundamental matrix: near 1 for a plane, a rotation or a zoom.
+        noise_px: (W,) median distance to the epipolar geometry: the tracker's noise, as no motion
+            of the camera in a rigid scene adds to it.
+        depth_ratio: (W,) median distance to one homography, over that noise.
     """
 
     seconds: float
@@ -65,6 +72,12 @@ class WindowEvidence:
     zoom_residual_px: np.ndarray
     zoom: np.ndarray
     homography: np.ndarray
+    noise_px: np.ndarray
+    depth_ratio: np.ndarray
+
+    def limits_px(self, floor_px: float) -> np.ndarray:
+        """(W,) residuals that noise alone explains, at least `floor_px` (lenses, shutters)."""
+        return np.clip(NOISE_RATIO * self.noise_px, floor_px, MAX_NOISY_RESIDUAL_PX)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,19 +147,22 @@ def measure_windows(
         if residual * unit > STATIC_RESIDUAL_PX:
             zoom, zoomed = fit_zoom(a, b, intrinsics)
         drift = np.median(b - a, axis=0) * unit
+        views = two_views(a, b)
         rows.append(
             (
                 start, end, len(a), np.median(np.linalg.norm(b - a, axis=1)) * unit, *drift,
                 residual * unit, np.quantile(residuals, 0.8) * unit,
-                min(zoomed, residual) * unit, zoom, _homography_ratio(a, b),
+                min(zoomed, residual) * unit, zoom, views.homography, views.noise_px * unit,
+                views.depth_ratio,
             )
         )  # fmt: skip
-    table = np.array(rows, dtype=float).reshape(len(rows), 11)
+    table = np.array(rows, dtype=float).reshape(len(rows), 13)
     return WindowEvidence(
         seconds=seconds, starts=table[:, 0].astype(int), ends=table[:, 1].astype(int),
         shared=table[:, 2].astype(int), flow_px=table[:, 3], drift_px=table[:, 4:6],
         residual_px=table[:, 6], parallax_px=table[:, 7], zoom_residual_px=table[:, 8],
-        zoom=table[:, 9], homography=table[:, 10],
+        zoom=table[:, 9], homography=table[:, 10], noise_px=table[:, 11],
+        depth_ratio=table[:, 12],
     )  # fmt: skip
 
 
@@ -187,8 +203,11 @@ def _class_of(evidence: MotionEvidence, *, flow: float, residual: float) -> tupl
             "that a turn explains); and by "
             f"{evidence.drift_px:.1f} px in the whole clip"
         )
-    if residual < ROTATING_RESIDUAL_PX:
-        return "rotating", f"a rotation explains all of it to within {ROTATING_RESIDUAL_PX} px"
+    turn_limits = long.limits_px(ROTATING_RESIDUAL_PX)
+    if (long.residual_px < turn_limits).all():
+        return "rotating", (
+            f"a rotation explains all of it to within {turn_limits.max():.1f} px, {_noise(long)}"
+        )
     jolt = _jolt(evidence)
     if jolt is not None:
         return "rotating", (
@@ -196,25 +215,30 @@ def _class_of(evidence: MotionEvidence, *, flow: float, residual: float) -> tupl
             "so its place is kept"
         )
     zoomed, ratio = float(long.zoom_residual_px.max()), _total_zoom(long)
-    if zoomed < ROTATING_RESIDUAL_PX and ratio > ZOOM_RATIO:
+    depthless = float(np.median(long.depth_ratio)) < NOISE_RATIO
+    fits = (long.zoom_residual_px < long.limits_px(ZOOM_RESIDUAL_PX)).all()
+    if depthless and fits and ratio > ZOOM_RATIO:
         return "zooming", (
-            f"a rotation with a change of focal length by {ratio:.2f} explains all of it to "
-            f"within {zoomed:.2f} px"
+            f"a rotation with a change of focal length by {ratio:.2f} in a second explains all of "
+            f"it to within {zoomed:.2f} px, {_noise(long)}: {UNDECIDED}"
         )
     plane = float(np.median(long.homography))
-    if plane > ZOOM_SHARE and ratio > CLEAR_ZOOM_RATIO:
+    if depthless and plane > ZOOM_SHARE and ratio > CLEAR_ZOOM_RATIO:
         return "zooming", (
             f"but a homography explains {plane:.0%} of what an epipolar geometry does, and the "
-            f"picture grows or shrinks by {ratio:.2f} in a second: a zoom, or a bare wall that "
-            "comes nearer, which is not told apart; no path is invented"
+            f"picture grows or shrinks by {ratio:.2f} in a second: {UNDECIDED}"
         )
-    reason = f"more than {ROTATING_RESIDUAL_PX} px, so the camera's place changes"
+    reason = f"more than {turn_limits.max():.1f} px, {_noise(long)}, so the camera's place changes"
     if _looks_planar(evidence):
         reason += (
             "; the background looks like one plane (a homography explains "
             f"{np.median(long.homography):.0%} of what an epipolar geometry does)"
         )
     return "moving", reason
+
+
+def _noise(windows: WindowEvidence) -> str:
+    return f"where the points' own noise is {np.median(windows.noise_px):.2f} px"
 
 
 def _jolt(evidence: MotionEvidence) -> int | None:
@@ -258,20 +282,16 @@ def _windows(tracks: BackgroundTracks, times: Array, seconds: float) -> list[Win
 
 
 def _widest(tracks: BackgroundTracks, start: int, end: int) -> tuple[int, Pair]:
-    """The last frame up to `end` that still shares enough points with `start`, and those."""
+    """The last frame up to `end` that still shares enough points with `start`, and those.
+
+    Enough for two views to tell noise from depth, unless there were never that many.
+    """
+    enough = max(MIN_SHARED, min(WELL_SHARED, 0.4 * len(tracks.ids[start])))
     while True:
         pair = tracks.common(start, end)
-        if len(pair[0]) >= MIN_SHARED or end <= start + 1:
+        if len(pair[0]) >= enough or end <= start + 1:
             return end, pair
         end = start + max(1, (end - start) * 2 // 3)
-
-
-def _homography_ratio(a: np.ndarray, b: np.ndarray) -> float:
-    _, plane = cv2.findHomography(a, b, cv2.RANSAC, HOMOGRAPHY_PX, None, 100, 0.99)
-    _, epipolar = cv2.findFundamentalMat(a, b, cv2.FM_RANSAC, HOMOGRAPHY_PX, 0.99, 100)
-    plane_count = 0 if plane is None else int(plane.sum())
-    epipolar_count = len(a) if epipolar is None else int(epipolar.sum())
-    return min(1.0, plane_count / max(epipolar_count, 1))
 
 
 def _total_drift(tracks: BackgroundTracks, times: Array) -> float:
@@ -302,7 +322,9 @@ def _turning_focal(
         return None
     search = search_focal([pairs[i] for i in order], intrinsics)
     unit = LONG_SIDE / max(tracks.width, tracks.height)
-    return search if search.residual_px * unit < ROTATING_RESIDUAL_PX else None
+    noise = float(np.median([two_views(*pairs[i]).noise_px for i in order]))
+    limit = max(ROTATING_RESIDUAL_PX, NOISE_RATIO * noise * unit)
+    return search if search.residual_px * unit < limit else None
 
 
 def class_checks(evidence: MotionEvidence) -> list[Check]:
@@ -317,9 +339,13 @@ def class_checks(evidence: MotionEvidence) -> list[Check]:
         ("residual_px", turn_words, residual, STATIC_RESIDUAL_PX, "below", "static", "px"),
         ("drift_px", "drift over the whole shot", evidence.drift_px, STATIC_DRIFT_PX, "below",
          "static", "px"),
-        ("residual_px", turn_words, residual, ROTATING_RESIDUAL_PX, "below", "rotating", "px"),
+        ("residual_px", turn_words, *_worst(long.residual_px, long.limits_px(ROTATING_RESIDUAL_PX)),
+         "below", "rotating", "px"),
         ("zoom_residual_px", "residual of a rotation with zoom, largest",
-         float(long.zoom_residual_px.max()), ROTATING_RESIDUAL_PX, "below", "zooming", "px"),
+         *_worst(long.zoom_residual_px, long.limits_px(ZOOM_RESIDUAL_PX)), "below", "zooming",
+         "px"),
+        ("depth_ratio", "distance to a homography over the noise, median",
+         float(np.median(long.depth_ratio)), NOISE_RATIO, "below", "zooming or planar", ""),
         ("zoom", "change of focal length in 1 s, largest", _total_zoom(long), ZOOM_RATIO, "above",
          "zooming", ""),
         ("homography", "matches that a homography explains, median",
@@ -329,6 +355,12 @@ def class_checks(evidence: MotionEvidence) -> list[Check]:
         Check(key=key, what=what, value=value, limit=limit, passes=passes, says=says, unit=unit)
         for key, what, value, limit, passes, says, unit in rows
     ]
+
+
+def _worst(values: np.ndarray, limits: np.ndarray) -> tuple[float, float]:
+    """The value that is largest against its limit, and that limit."""
+    worst = int(np.argmax(values / limits))
+    return float(values[worst]), float(limits[worst])
 
 
 def evidence_numbers(evidence: MotionEvidence) -> dict[str, Any]:
@@ -347,4 +379,13 @@ def evidence_numbers(evidence: MotionEvidence) -> dict[str, Any]:
     return out
 
 
-_SHOWN = ("flow_px", "residual_px", "parallax_px", "zoom_residual_px", "zoom", "homography")
+_SHOWN = (
+    "flow_px",
+    "residual_px",
+    "parallax_px",
+    "zoom_residual_px",
+    "zoom",
+    "homography",
+    "noise_px",
+    "depth_ratio",
+)

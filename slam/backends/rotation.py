@@ -61,6 +61,7 @@ class RotatingCamera:
                 "tracked": round(float(tracked.mean()), 3),
                 "residual_px": round(float(np.median(residuals[tracked])) * unit, 3),
                 **({"zoom": [round(float(z), 4) for z in zooms]} if zooming else {}),
+                **focal_numbers(problem.evidence, problem.intrinsics),
             },
         )
 
@@ -112,6 +113,13 @@ def chain_rotations(
         rotations[i] = rotations[anchor] @ R_frame_anchor.T
         residuals[i] = np.median(errors)
     return rotations, tracked, residuals, zooms
+
+
+def focal_numbers(evidence: MotionEvidence, intrinsics: Intrinsics) -> dict[str, float]:
+    """How well the turning determines a focal length that was not given."""
+    if intrinsics.source != "prior" or evidence.focal is None:
+        return {}
+    return {"focal_relative_std": round(evidence.focal.relative_std, 3)}
 
 
 def settle_focal(evidence: MotionEvidence, intrinsics: Intrinsics) -> tuple[Intrinsics, str]:
