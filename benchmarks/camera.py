@@ -77,6 +77,8 @@ def handheld(num_frames: int, *, known_focal: bool) -> Iterator[Row]:
     if not known_focal:
         off = 100 * abs(trajectory.intrinsics.fx / focal - 1)
         yield row(f"{name}: focal length off by", off, "%", at_most=5)
+        spread = 100 * report.numbers.get("focal_relative_std", float("nan"))
+        yield row(f"{name}: focal length's stated deviation", spread, "%")
 
 
 def classes(limit: int | None) -> Iterator[Row]:
