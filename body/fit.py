@@ -16,6 +16,7 @@ from body.models import load_body_model
 from body.models.base import BodyModel
 from body.shape_evidence import MASS_TOLERANCE, rig_mass
 from body.solver import Evidence, Noise, TrackSolver
+from body.swaps import PARTS, repair_swaps
 from recon.core.camera import Intrinsics
 from recon.core.geometry import (
     Array,
@@ -129,9 +130,10 @@ def _join(before: BodyState, after: BodyState) -> BodyState:
 def joint_uncertainty(
     state: BodyState, evidence: Evidence, model: BodyModel, noise: Noise | None = None
 ) -> Array:
-    """Standard deviations (M, 22, 3) in metres of the body joints, camera axes, shape held.
+    """Standard deviations (M, 22, 3) in metres of the body joints, camera axes.
 
-    From draws of the posterior; where nobody was seen they grow with the length of the gap.
+    From draws of the posterior with the shape held, and what its stature leaves open: a larger
+    body farther away looks the same. Where nobody was seen they grow with the length of the gap.
     """
     noise = noise or Noise()
     rest = model.rest_body(state.shape)
@@ -141,7 +143,8 @@ def joint_uncertainty(
         solver = TrackSolver(model, evidence.take(rows), noise)
         draws = solver.sample(state.take(rows), count=_POSTERIOR_DRAWS)
         out[rows] = np.std([posed_keypoints(draw, rest)[2] for draw in draws], axis=0)
-    return out
+    spread = noise.adult_stature[1] if evidence.stature is None else noise.stature
+    return np.hypot(out, posed_keypoints(state, rest)[2] * spread / rest.stature)
 
 
 def _initial_state(evidence: Evidence, model: BodyModel) -> BodyState:
@@ -210,8 +213,9 @@ def run(scene: Scene, config: BodyConfig, *, progress: Progress = no_progress) -
     model = load_body_model(config.body_model, path)
     tracks, times, intrinsics = scene.tracks, scene.video.times, scene.camera.intrinsics
     motions, rigs, decisions, numbers, warnings = [], [], [], {}, []
-    for done, track in enumerate(tracks):
+    for done, seen in enumerate(tracks):
         progress(done, len(tracks))
+        track, swapped = repair_swaps(seen, times)
         with threadpool_limits(1):  # many small products: threads would only wait for each other
             motion = fit_track(
                 track, times, intrinsics, model, stature=config.stature, mass=config.mass
@@ -225,6 +229,7 @@ def run(scene: Scene, config: BodyConfig, *, progress: Progress = no_progress) -
             "stature": round(stature, 3),
             "reprojection_px": round(error_px, 2),
             "reprojection_of_box_height": round(error_px / height_px, 4),
+            "swapped_frames": dict(zip(PARTS, swapped.sum(axis=0).tolist(), strict=True)),
         }
         if motion.body_joint_std is not None:
             spread = np.linalg.norm(motion.body_joint_std, axis=-1)

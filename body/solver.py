@@ -54,7 +54,7 @@ class Noise:
     smoothness around it, so that a sprint is not smoothed into a stroll."""
     shape_frames: float = 2.0
     """Weight of the shape prior per frame."""
-    correlation: float = 0.5
+    correlation: float = 0.2
     """Seconds over which a keypoint's errors stay alike; only the stated uncertainty needs it."""
     stature: float = 0.02
     """Of a stature that the user gave, metres."""
