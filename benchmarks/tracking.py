@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from body.people import PeopleConfig, track_people
 from recon.core.geometry import Array
 from recon.core.people import PersonTrack
 from recon.core.scene import Scene
+from recon.core.video import Frame
 from recon.video import VideoConfig, VideoReader
 
 ANNOTATION = Path(__file__).parent / "data" / "pedestrians_mot.csv"
@@ -75,7 +77,8 @@ def compare(truth: Sequence[People], found: Sequence[People]) -> motmetrics.MOTA
 def measure(quick: bool, pictures: Path | None, *, scene: Path | None) -> Iterator[Row]:
     """Rows of the MOT figures, then one per identity switch with the frame it happens in."""
     truth = read_annotation()[: 100 if quick else None]
-    found = tracked(_tracks(scene, len(truth)), len(truth))
+    spent: list[float] = []
+    found = tracked(_tracks(scene, len(truth), spent), len(truth))
     events = compare(truth, found)
     names = ("mota", "idf1", "num_switches", "num_fragmentations", "num_misses",
              "num_false_positives", "num_objects", "num_unique_objects")  # fmt: skip
@@ -98,6 +101,31 @@ def measure(quick: bool, pictures: Path | None, *, scene: Path | None) -> Iterat
             name = f"switch: person {person:g} from track {held[person]:g} to {track:g}"
             yield row(name, frame, "frame")
         held[person] = track
+    yield from _cost(found, spent)
+
+
+def _cost(found: Sequence[People], spent: Sequence[float]) -> Iterator[Row]:
+    """CPU time per frame by the number of people in it; a line through it tells the growth."""
+    counts = np.array([len(people) for people in found[: len(spent)]])
+    times = np.array(spent)
+    for count in np.unique(counts):
+        here = times[counts == count]
+        if len(here) >= 5:
+            yield row(f"CPU per frame with {count} people", 1e3 * here.mean(), "ms")
+    if len(np.unique(counts)) > 2:
+        slope, base = np.polyfit(counts, 1e3 * times, 1)
+        yield row("CPU per frame with nobody (line)", base, "ms")
+        yield row("CPU per person and frame (line)", slope, "ms")
+        bend = np.polyfit(counts, 1e3 * times, 2)[0]
+        yield row("CPU per frame, quadratic term", bend, "ms", at_most=round(0.1 * slope, 2))
+
+
+def _timed(frames: Iterable[Frame], spent: list[float]) -> Iterator[Frame]:
+    """The same frames; `spent` gets the CPU seconds until the next one is asked for."""
+    for frame in frames:
+        start = time.process_time()
+        yield frame
+        spent.append(time.process_time() - start)
 
 
 def _events(events: motmetrics.MOTAccumulator) -> Iterator[tuple[int, str, float, float]]:
@@ -108,8 +136,11 @@ def _events(events: motmetrics.MOTAccumulator) -> Iterator[tuple[int, str, float
             yield event["FrameId"], event["Type"], event["OId"], event["HId"]
 
 
-def _tracks(path: Path | None, num_frames: int) -> list[PersonTrack]:
-    """The people of a finished scene, or of the clip's first frames tracked now."""
+def _tracks(path: Path | None, num_frames: int, spent: list[float]) -> list[PersonTrack]:
+    """The people of a finished scene, or of the clip's first frames tracked now.
+
+    Only the latter leaves the CPU seconds of every frame in `spent`.
+    """
     if path is not None:
         scene = Scene.open(path)
         if Path(scene.video.path).name != CLIP.name or len(scene.video.times) < num_frames:
@@ -119,7 +150,7 @@ def _tracks(path: Path | None, num_frames: int) -> list[PersonTrack]:
     reader = VideoReader.open(CLIP, clip)
     config = PeopleConfig()
     return track_people(
-        reader,
+        _timed(reader, spent),
         reader.info,
         config,
         detector=load_backend(DETECTORS, config.detector, "--detector")(threads=0),

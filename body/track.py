@@ -17,6 +17,8 @@ STRANGERS = 0.01
 """How many others may turn up per m^3 around the place where somebody is expected."""
 FARTHEST = 5.0
 """Sigmas beyond which a place tells nothing more against somebody."""
+SAME_BODY, SAME_MASK = 0.55, 0.75
+"""Keypoint similarity, or share of both masks, above which two sightings are one body."""
 _FORESIGHT = 0.7
 """Seconds for which the region of a lost person is moved on."""
 _ALIKE, _LOOK_GAIN, _LOOK_RANGE = 0.3, 14.0, (-4.0, 2.5)
@@ -144,6 +146,28 @@ def keypoint_similarity(a: Landmarks, b: Landmarks) -> float:
     weights = np.sqrt(a.keypoint_conf * b.keypoint_conf) + 1e-3
     squared = np.sum((a.keypoints_px - b.keypoints_px) ** 2, axis=1)
     return float(np.sum(weights * np.exp(-squared / (2 * (0.1 * size) ** 2))) / weights.sum())
+
+
+def same_body(a: Landmarks, b: Landmarks) -> bool:
+    """Whether two sightings in one picture are of one body, perhaps taken for upside down."""
+    if keypoint_similarity(a, b) > SAME_BODY:
+        return True
+    return min(_shared(a, b), _shared(b, a)) > SAME_MASK
+
+
+def _shared(a: Landmarks, b: Landmarks) -> float:
+    """Share of a's mask that lies in b's, 0-1; 0 without masks."""
+    if a.mask is None or b.mask is None:
+        return 0.0
+    step = max(1, len(a.mask) // 32)
+    pixels = np.argwhere(a.mask[::step, ::step])[:, ::-1] * step + 0.5
+    if not len(pixels):
+        return 0.0
+    T_image_a, T_image_b = a.roi.to_image(len(a.mask)), b.roi.to_image(len(b.mask))
+    points = pixels @ T_image_a[:, :2].T + T_image_a[:, 2]
+    x, y = np.floor((points - T_image_b[:, 2]) @ np.linalg.inv(T_image_b[:, :2]).T).astype(int).T
+    inside = (x >= 0) & (y >= 0) & (x < len(b.mask)) & (y < len(b.mask))
+    return float(b.mask[y[inside], x[inside]].sum() / len(pixels))
 
 
 def match(cost: Array, limit: float) -> list[tuple[int, int]]:

@@ -10,15 +10,13 @@ from body.detect import Detector, TiledDetector, pairwise_overlap
 from body.follow import History
 from body.landmarks import Landmarker, Landmarks, Roi, settle
 from body.search import find_turned
-from body.track import Person, Sighting, affinity, keypoint_similarity, recognise, support
+from body.track import Person, Sighting, affinity, recognise, same_body, support
 from recon.core.geometry import Array
 from recon.core.video import Frame
 
 MIN_PRESENCE = 0.5
 STRONG_SCORE = 0.45
 """A detection of at least this score may start a person; weaker ones only confirm."""
-SAME_BODY = 0.55
-"""Keypoint similarity above which two sightings are one body."""
 COASTING = 0.5
 """Seconds that a lost person is still looked for where the motion leads, without a detection."""
 TENTATIVE = 3
@@ -112,7 +110,7 @@ class Walk:
         for a, b in _overlapping(sightings, iou=0.2):
             if a not in sightings or b not in sightings:
                 continue
-            if keypoint_similarity(sightings[a].found, sightings[b].found) > SAME_BODY:
+            if same_body(sightings[a].found, sightings[b].found):
                 fits = {k: affinity(by_key[k], sightings[k], time) for k in (a, b)}
                 del sightings[min(fits, key=fits.__getitem__)]
 
@@ -223,11 +221,11 @@ class Walk:
         self, body: Sighting, found: list[Sighting], sightings: dict[int, Sighting]
     ) -> bool:
         for key, seen in sightings.items():
-            if keypoint_similarity(body.found, seen.found) > SAME_BODY:
+            if same_body(body.found, seen.found):
                 if body.found.quality > seen.found.quality + 0.1:
                     sightings[key] = body  # the region had drifted: anchor it anew
                 return True
-        return any(keypoint_similarity(body.found, other.found) > SAME_BODY for other in found)
+        return any(same_body(body.found, other.found) for other in found)
 
     def _has_room(self, body: Sighting, sightings: dict[int, Sighting]) -> bool:
         """Whether to follow one more: with a limit, two in reserve, then only larger ones."""

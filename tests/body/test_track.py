@@ -1,9 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from body.landmarks import Landmarks
-from body.track import Person, Sighting, affinity, look_odds, match, recognise, support
+from body.track import (
+    Person,
+    Sighting,
+    affinity,
+    look_odds,
+    match,
+    recognise,
+    same_body,
+    support,
+)  # fmt: skip
 from tests.body.sightings import paint, see
 
 RED, BLUE, JEANS = (180, 40, 40), (40, 50, 170), (70, 90, 130)
@@ -73,3 +84,16 @@ def test_affinity_falls_with_distance_in_place_and_look():
     assert affinity(someone, near, 1.1) > affinity(someone, far, 1.1)
     assert affinity(someone, near, 1.1) > affinity(someone, other, 1.1) + 1
     assert look_odds(None, near.look) == 0
+
+
+def test_one_body_is_one_also_where_a_network_sees_it_upside_down():
+    image = np.full((400, 900, 3), 128, np.uint8)
+    one = paint(image, see((300, 200)), RED, JEANS)
+    turned = replace(one.roi, angle=np.pi)
+    upside_down = replace(
+        one, keypoints_px=np.array([600, 400]) - one.keypoints_px,
+        mask=one.mask[::-1, ::-1], roi=turned, next_roi=turned,
+    )  # fmt: skip
+    beside = paint(image, see((345, 200)), BLUE, JEANS)
+    assert same_body(one, one) and same_body(one, upside_down)
+    assert not same_body(one, beside) and not same_body(beside, upside_down)
