@@ -74,10 +74,11 @@ class ZoomingCamera(RotatingCamera):
 
 def _zoom_warning(zooms: Array) -> str:
     return (
-        f"the lens zooms: its focal length changes {zooms.max() / zooms.min():.2f} times, between "
+        "the lens zooms, or a flat wall that fills the picture comes nearer, which looks the same: "
+        f"the focal length would change {zooms.max() / zooms.min():.2f} times, between "
         f"{zooms.min():.2f} and {zooms.max():.2f} of the first frame's; one focal length is used "
-        "for all frames, so people's distances are wrong by as much (a zoom is not read as a "
-        "camera that comes nearer)"
+        "for all frames and no path is invented, so people's distances are wrong by as much; if "
+        "the camera did move, run again with --camera moving"
     )
 
 

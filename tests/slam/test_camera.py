@@ -60,10 +60,14 @@ def test_a_pan_is_rotating_and_its_angles_and_lens_are_found(person: bool) -> No
     np.testing.assert_array_equal(trajectory.Ts_slam_camera[:, :3, 3], 0)
     assert trajectory.intrinsics.fx == pytest.approx(KNOWN, rel=0.04)
     assert trajectory.intrinsics.source == "estimated"
+    stated = report.numbers["focal_relative_std"]
+    assert abs(trajectory.intrinsics.fx / KNOWN - 1) <= 2 * stated
+    assert stated < 0.1
     errors = rotation_errors_deg(trajectory.Ts_slam_camera, clip.Ts_world_camera)
     assert np.median(errors) < 0.3 + 0.04 * 15  # the lens is good to 4 %, and so is the angle
-    known, _ = solve(clip, focal_px=KNOWN)
+    known, told = solve(clip, focal_px=KNOWN)
     assert known.kind == "rotating"
+    assert "focal_relative_std" not in told.numbers
     assert known.intrinsics.source == "user"
     assert rotation_errors_deg(known.Ts_slam_camera, clip.Ts_world_camera).max() < 0.3
 
