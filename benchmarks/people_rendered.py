@@ -16,6 +16,7 @@ from benchmarks.common import Row, row
 from body.fit import build_evidence, fit_evidence, joint_uncertainty
 from body.kinematics import BodyState, posed_keypoints
 from body.models.base import BodyModel, RestBody
+from body.solver import Evidence
 from body.swaps import repair_swaps
 from recon.core.geometry import Array, matrix_to_rotvec
 from recon.core.skeletons import SMPLX_BODY_PARENTS
@@ -85,7 +86,9 @@ def _height(clip: Performance, model: BodyModel) -> float:
     return model.rest_body(clip.truth.shape).stature
 
 
-def _fit(clip: Performance, model: BodyModel, stature: float | None, repair: bool = True):
+def _fit(
+    clip: Performance, model: BodyModel, stature: float | None, repair: bool = True
+) -> tuple[Evidence, BodyState, BodyState]:
     """Evidence, fitted body and its true counterpart."""
     track = repair_swaps(clip.track, clip.times)[0] if repair else clip.track
     frames, evidence = build_evidence(track, clip.times, clip.intrinsics, stature=stature)
@@ -144,10 +147,12 @@ def _swap_rows(model: BodyModel, seeds: range, clean: list[Performance]) -> Iter
     clips = [perform(model, a, seed=s, noise=noise) for a in ACTIONS for s in seeds]
     flags = [(repair_swaps(p.track, p.times)[1], p.swapped[p.track.frame_idx]) for p in clips]
     found, true = (np.concatenate([pair[i] for pair in flags]) for i in (0, 1))
-    yield row("swaps: limb pairs swapped", 100 * true.mean(), "% of frames")
-    yield row("swaps: found", 100 * (found & true).sum() / true.sum(), "%", at_least=90)
-    yield row("swaps: wrongly claimed", 100 * (found & ~true).mean(), "% of frames", at_most=1)
-    touched = np.mean([repair_swaps(p.track, p.times)[1].any() for p in clean])
+    yield row("swaps: limb pairs swapped", 100 * float(true.mean()), "% of frames")
+    yield row("swaps: found", 100 * float((found & true).sum() / true.sum()), "%", at_least=90)
+    yield row(
+        "swaps: wrongly claimed", 100 * float((found & ~true).mean()), "% of frames", at_most=1
+    )
+    touched = float(np.mean([repair_swaps(p.track, p.times)[1].any() for p in clean]))
     yield row("swaps: clean clips touched", 100 * touched, "%", at_most=0)
     for name, repair in (("without repair", False), ("repaired", True)):
         done = [_outcome(p, model, stature=_height(p, model), repair=repair) for p in clips]

@@ -17,6 +17,7 @@ from recon.core.camera import Intrinsics
 from recon.core.geometry import Array, matrix_to_rotvec, rotvec_to_matrix
 from recon.core.people import PersonTrack, RoiMasks
 from recon.evaluate.metrics import pa_mpjpe
+from tests.performers import SensorNoise, perform
 
 INTRINSICS = Intrinsics.from_fov(1280, 720, fov_deg=60, source="user")
 
@@ -115,6 +116,32 @@ def test_gaps_are_filled_smoothly_and_marked(model: BodyModel) -> None:
     error = np.linalg.norm(centred - (joints - joints[:, :1]), axis=-1).mean(axis=1)
     assert error[25:35].max() < 0.12
     assert (motion.reprojection_px[25:35] == 0).all()
+
+
+def test_a_second_without_a_sighting_is_marked_and_its_uncertainty_holds(model: BodyModel) -> None:
+    noise = SensorNoise(dropouts=0.25)
+    clip = perform(model, "sitting", seed=60, seconds=4.0, noise=noise)
+    rest = model.rest_body(clip.truth.shape)
+    motion = fit_track(clip.track, clip.times, clip.intrinsics, model, stature=rest.stature)
+    gap = ~motion.observed
+    assert gap.sum() == 30 and not np.isin(motion.frame_idx[gap], clip.track.frame_idx).any()
+    truth = posed_keypoints(clip.truth, rest)[2][motion.frame_idx]
+    error = np.abs(motion.joints_camera[:, :NUM_BODY] - truth)
+    assert motion.body_joint_std is not None
+    assert (error < 2 * motion.body_joint_std)[gap].mean() > 0.9
+    steps = np.linalg.norm(np.diff(motion.joints_camera[:, :NUM_BODY], axis=0), axis=-1)
+    assert steps[gap[1:]].max() < 0.12  # no jump where sight is lost or found again
+
+
+def test_stated_uncertainty_holds_what_an_unknown_stature_leaves_open(model: BodyModel) -> None:
+    times = np.arange(10) / 30
+    truth = moving_body(model, times, model.param_spec.mean)
+    _, evidence = build_evidence(track_of(model, truth, noise_px=4.0), times, INTRINSICS)
+    unknown = joint_uncertainty(truth, evidence, model)
+    known = joint_uncertainty(truth, replace(evidence, stature=1.7), model)
+    depth = truth.root[:, 2:3]
+    assert (unknown[..., 2] > 0.04 * depth).all()
+    assert unknown[..., 2].mean() > 1.5 * known[..., 2].mean()
 
 
 def test_long_tracks_in_windows_equal_one_solve(
