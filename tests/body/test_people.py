@@ -158,6 +158,33 @@ def test_who_comes_back_keeps_the_id(gap: float):
     assert len(track.frame_idx) > 70
 
 
+class Somersault(World):
+    """After the first second the detector sees people only close up; the network sees nobody
+    for a while, longer than a region coasts."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in super().__iter__():
+            self.now = frame.time
+            yield frame
+
+    def detect(self, image: np.ndarray) -> Detections:
+        if self.now > 1 and image.shape[0] == HEIGHT:
+            return Detections(boxes=np.zeros((0, 4)), scores=np.zeros(0))
+        return super().detect(image)
+
+    def landmarks(self, image: np.ndarray, roi: Roi) -> Landmarks:
+        found = super().landmarks(image, roi)
+        return replace(found, presence=0.0) if 1 < self.now < 1.8 else found
+
+
+def test_who_vanishes_in_plain_view_is_searched_close_up():
+    world = Somersault([Actor(RED, walk(200, 60))], 4)
+    (track,) = world.track()
+    world.follows(track)
+    lost = np.diff(world.info.times[track.frame_idx]).max()
+    assert 0.8 <= lost <= 1.1 and track.frame_idx[-1] == 79
+
+
 def test_somebody_else_coming_back_is_somebody_else():
     path = walk(300, 10)
     world = World(
