@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 
 from benchmarks.common import DATA
+from recon.core.geometry import Array
 from recon.export.overlay import OverlayPainter
 from recon.options import RunOptions
 from recon.pipeline import run
 from recon.video import VideoConfig, VideoReader
 
-COLUMNS, ROWS = 4, 3
+COLUMNS, ROWS, TILE = 4, 3, 480
 
 
 def save_overlays(file: Path) -> None:
@@ -25,7 +26,19 @@ def save_overlays(file: Path) -> None:
         painter = OverlayPainter(scene)
         chosen = set(np.linspace(0, len(scene.video.times) - 1, COLUMNS * ROWS).astype(int))
         frames = VideoReader(VideoConfig(path=str(video)), scene.video)
-        tiles = [painter.draw(f) for f in frames if f.index in chosen]
+        track = scene.tracks[0]
+        scale = painter.size[0] / scene.camera.intrinsics.width
+        boxes = dict(zip(track.frame_idx.tolist(), scale * track.boxes, strict=True))
+        tiles = [_cut(painter.draw(f), boxes.get(f.index)) for f in frames if f.index in chosen]
     sheet = np.vstack([np.hstack(tiles[r : r + COLUMNS]) for r in range(0, len(tiles), COLUMNS)])
-    small = cv2.resize(sheet, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    cv2.imwrite(str(file), cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+    cv2.imwrite(str(file), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+
+
+def _cut(picture: np.ndarray, box: Array | None) -> np.ndarray:
+    """A square TILE px wide around the box, or around the middle where nobody is seen."""
+    height, width = picture.shape[:2]
+    box = np.array([0.0, 0.0, width, height]) if box is None else box
+    side = min(1.25 * float(max(box[2:] - box[:2])), height)
+    x, y = np.clip((box[:2] + box[2:] - side) / 2, 0, [width - side, height - side]).astype(int)
+    square = picture[y : y + int(side), x : x + int(side)]
+    return cv2.resize(square, (TILE, TILE), interpolation=cv2.INTER_AREA)
