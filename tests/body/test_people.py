@@ -168,7 +168,7 @@ class Somersault(World):
             yield frame
 
     def detect(self, image: np.ndarray) -> Detections:
-        if self.now > 1 and image.shape[0] == HEIGHT:
+        if self.now > 1 and image.shape[0] != 300:  # neither the whole picture nor its tiles
             return Detections(boxes=np.zeros((0, 4)), scores=np.zeros(0))
         return super().detect(image)
 
