@@ -10,6 +10,8 @@ from recon.core.video import VideoInfo
 # A phone's main camera (24-28 mm equivalent) sees 65-73 degrees in stills; its stabilised video
 # crops 10-15 % of that, and compact and TV cameras are rather narrower.
 PRIOR_FOV_DEG = 60.0
+# So the prior is good to about this much, and an estimate that is not better does not replace it.
+PRIOR_RELATIVE_STD = 0.15
 MIN_FOV_DEG, MAX_FOV_DEG = 25.0, 110.0
 
 

@@ -11,12 +11,12 @@ from recon.core.errors import CameraError
 from recon.core.geometry import Array, make_transform, slerp_matrices
 from slam.backends.base import CameraProblem, CameraSolution
 from slam.evidence import MIN_SHARED, MotionEvidence
+from slam.intrinsics import PRIOR_RELATIVE_STD
 from slam.rotations import fit_rotation, fit_zoom
 from slam.tracks import LONG_SIDE, BackgroundTracks
 
 # A new anchor while half of the old one's points live: few anchors, so little drift.
 ANCHOR_KEPT = 0.5
-FOCAL_RELATIVE_STD = 0.15
 MIN_TRACKED = 0.7
 
 
@@ -132,7 +132,7 @@ def settle_focal(evidence: MotionEvidence, intrinsics: Intrinsics) -> tuple[Intr
     search = evidence.focal
     if intrinsics.source != "prior" or search is None:
         return intrinsics, ""
-    if search.relative_std > FOCAL_RELATIVE_STD:
+    if search.relative_std > PRIOR_RELATIVE_STD:
         open_to = f"{search.relative_std:.0%}"
         return intrinsics, f"kept as assumed: the turning leaves it open to {open_to}"
     found = replace(

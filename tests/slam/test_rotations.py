@@ -9,7 +9,7 @@ import pytest
 
 from recon.core.camera import Intrinsics
 from recon.core.geometry import Array, matrix_to_rotvec, rotvec_to_matrix
-from slam.backends.rotation import FOCAL_RELATIVE_STD
+from slam.intrinsics import PRIOR_RELATIVE_STD
 from slam.rotations import Pair, fit_rotation, fit_zoom, search_focal
 
 INTRINSICS = Intrinsics.from_fov(640, 360, fov_deg=60, source="prior")
@@ -56,7 +56,7 @@ def test_large_turns_determine_the_focal_length(fov_deg: float) -> None:
 def test_a_small_turn_leaves_the_focal_length_open() -> None:
     truth = replace(INTRINSICS, fx=700.0, fy=700.0)
     found = search_focal([turned(np.array([0.0, 0.01, 0.0]), truth)], INTRINSICS)
-    assert found.relative_std > FOCAL_RELATIVE_STD
+    assert found.relative_std > PRIOR_RELATIVE_STD
 
 
 @pytest.mark.parametrize("zoom", [0.8, 1.0, 1.3])
