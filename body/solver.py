@@ -39,7 +39,7 @@ _HIPS = [BLAZEPOSE_KEYPOINTS.index("left_hip"), BLAZEPOSE_KEYPOINTS.index("right
 class Noise:
     """How far each kind of evidence is trusted (standard deviations)."""
 
-    keypoint: float = 0.016
+    keypoint: float = 0.012
     """2D keypoint noise as a fraction of the person's height in the image."""
     landmark_across: float = 0.05
     """Noise across the line of sight of the bones between 3D landmarks, metres."""
