@@ -1,0 +1,1 @@
+"""One file per format of Gaussians; splatting.files is the way in."""
