@@ -20,7 +20,7 @@ _CROWDED = 2.5
 _SPEED_STD = 1.5
 """Metres per second, of somebody first seen."""
 _ACCELERATION = 1.0
-"""m^2/s^3, spectral density of people's acceleration: 1 m/s of change within a second."""
+"""m^2/s^3, spectral density of people's acceleration: 1 m/s of change in a second."""
 _LEAP, _LEAP_TIME = 9.81, 0.5
 """m/s^2 and seconds: gravity, which hips follow in jumps, falls and somersaults for so long. Up and
 down is taken to be the picture's."""

@@ -13,7 +13,7 @@ from body.landmarks import Landmarks, Roi
 from body.motion import Motion, locate, project
 from recon.core.geometry import Array
 
-STRANGERS = 0.01
+STRANGERS = 0.003
 """How many others may turn up per m^3 around the place where somebody is expected."""
 FARTHEST = 5.0
 """Sigmas beyond which a place tells nothing more against somebody."""

@@ -31,7 +31,7 @@ VANISHED = -3.0
 """Log-odds from which a body is somebody's who vanished in plain view: who else should it be?"""
 SURE = 0.5
 """Presence times mean keypoint confidence that it takes to believe a body found so."""
-SEARCH_EVERY = 0.2
+SEARCH_EVERY = 0.1
 """Seconds between searches for somebody who vanished in plain view."""
 _SEARCH_SIDE = 1.9
 """Side of the picture searched, in sides of the last region."""
