@@ -128,6 +128,7 @@ def test_the_stage_keeps_depth_of_a_moving_camera_only(tmp_path: Path) -> None:
         for stage in ("video", "people"):
             scene.record(stage, CameraConfig(), StageReport(backend=""), seconds=0, code_version="")
         config = CameraConfig(focal_px=INTRINSICS.fx)
+        scene.forget("camera")  # as the runner does; it takes the other clip's depth away
         report = run(scene, config, frames=clip)
         scene.record("camera", config, report, seconds=0, code_version="")
         depth = Scene.open(scene.path).keyframe_depth
