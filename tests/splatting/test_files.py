@@ -87,9 +87,9 @@ def test_what_is_written_is_read_within_the_format_s_rounding(
         expected = take(expected, slice(None), sh=expected.sh.clip(*base.tolist()))
     else:
         assert found.sh_degree == degree
-        # .spz has steps of 1/8, and the turn to its axes mixes the terms of a degree; .sog has as
+        # .spz has steps of 1/16, and the turn to its axes mixes the terms of a degree; .sog has as
         # many colours as its palette, which noise fills badly.
-        largest, typical = {".ply": (1e-5, 1e-5), ".spz": (0.12, 0.05), ".sog": (0.8, 0.08)}[suffix]
+        largest, typical = {".ply": (1e-5, 1e-5), ".spz": (0.06, 0.02), ".sog": (0.8, 0.08)}[suffix]
         assert (found.sh - expected.sh).abs().max() <= largest
         assert (found.sh - expected.sh).square().mean().sqrt() <= typical
     assert_near(found, expected, suffix)
