@@ -15,7 +15,7 @@ from tyro.conf import Positional
 
 from recon import __version__
 from recon.core.errors import InputError, ReconError
-from recon.options import CameraOptions, RunOptions
+from recon.options import CameraOptions, RenderOptions, RunOptions, SplatOptions
 
 if TYPE_CHECKING:
     from recon.core.scene import Scene
@@ -189,6 +189,56 @@ class Convert:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Splat(SplatOptions):
+    """Train 3D Gaussians on a scene's video without its people, or on posed photographs.
+
+    Writes splats.ply, splats.json (PSNR and SSIM on held-out pictures), held_out.jpg and a
+    checkpoint: the same command goes on from there, further with more --minutes.
+    """
+
+    source: Positional[Path]
+    """A scene, a folder with transforms.json, or a COLMAP folder."""
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = None
+    """Folder to write; by default SCENE/splats, or FOLDER_splats here."""
+    json: bool = False
+    """Print the metrics as JSON on stdout and nothing else."""
+
+    def main(self) -> None:
+        from recon.console import TerminalWatcher
+        from recon.splat import splat
+
+        options = SplatOptions(**{f.name: getattr(self, f.name) for f in fields(SplatOptions)})
+        result = splat(self.source, self.out, options, watcher=TerminalWatcher())
+        if self.json:
+            print(json.dumps({k: v for k, v in result.items() if k != "cameras"}, indent=1))
+            return
+        print(f"splats   {result['folder']}: {result['gaussians']} Gaussians")
+        if result["psnr"] is not None:
+            print(
+                f"held out {len(result['held_out'])} pictures: PSNR {result['psnr']:.2f} dB, "
+                f"SSIM {result['ssim']:.3f}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Render(RenderOptions):
+    """Render new views of trained Gaussians, along a camera path."""
+
+    source: Positional[Path]
+    """A scene or folder that `recon splat` worked on, or a file of Gaussians."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE_OR_DIR")]
+    """A video if it ends with .mp4, else a folder for PNGs."""
+
+    def main(self) -> None:
+        from recon.console import TerminalWatcher
+        from recon.render import render
+
+        options = RenderOptions(**{f.name: getattr(self, f.name) for f in fields(RenderOptions)})
+        for path in render(self.source, self.out, options, watcher=TerminalWatcher()):
+            print(path)
+
+
+@dataclass(frozen=True, kw_only=True)
 class View:
     """Look at a scene in a window, or render a picture of it without a display."""
 
@@ -295,6 +345,8 @@ Command = (
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Import, tyro.conf.subcommand("import")]
     | Annotated[Convert, tyro.conf.subcommand("convert")]
+    | Annotated[Splat, tyro.conf.subcommand("splat")]
+    | Annotated[Render, tyro.conf.subcommand("render")]
     | Annotated[View, tyro.conf.subcommand("view")]
     | Annotated[Tracks, tyro.conf.subcommand("tracks")]
     | Annotated[Weights, tyro.conf.subcommand("weights")]

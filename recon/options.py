@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from tyro.conf import arg
 
@@ -95,6 +95,69 @@ class RunOptions(CameraOptions):
         _check_range("--weight", self.weight, 2, 400, "kilograms")
         if self.keep is not None:
             person_ids("--keep", self.keep)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplatOptions:
+    """How Gaussians are trained."""
+
+    minutes: float | None = None
+    """Stop after so long; by default 5, unless --iterations says when."""
+    iterations: int | None = None
+    """Stop after so many pictures have been looked at."""
+    gaussians: int = 40_000
+    """Number of Gaussians at the end."""
+    strategy: Literal["mcmc", "classic"] = "mcmc"
+    """Where Gaussians are added and removed: mcmc, or classic (clone, split and prune)."""
+    scale: float | None = None
+    """Size of the pictures; by default a video's are at most 640 px wide, photographs whole."""
+    held_out: int = 8
+    """Each so-manieth picture is not trained on but measured with; 0 for none."""
+    backend: str = "auto"
+    """Rasteriser: auto, numba (CPU), gsplat (CUDA) or torch (slow)."""
+    refine_poses: bool = False
+    """Let the cameras' poses move too."""
+    exposure: bool = False
+    """Give each picture its own brightness and tint."""
+    every: int | None = None
+    """Of a video, take the sharpest of every so many frames; by default about 150 in all."""
+
+    default_minutes: ClassVar[float] = 5.0
+
+    def __post_init__(self) -> None:
+        _check_range("--minutes", self.minutes, 1e-3, 1e5, "minutes")
+        _check_range("--iterations", self.iterations, 1, 1e8, "steps")
+        _check_range("--gaussians", self.gaussians, 100, 1e7, "Gaussians")
+        _check_range("--scale", self.scale, 0.01, 1, "times the size")
+        _check_range("--held-out", self.held_out, 0, 1e6, "pictures")
+        _check_range("--every", self.every, 1, 1e6, "frames")
+        if self.held_out == 1:
+            raise InputError("--held-out: expected 0, or 2 or more, got 1: nothing would be left")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderOptions:
+    """Which new views to render."""
+
+    path: Literal["original", "orbit", "spline", "stereo"] = "original"
+    """original: the camera's own path, calmed; spline: a smooth one through a few of its places;
+    orbit: around the people, or what the cameras look at; stereo: original for two eyes."""
+    baseline: float = 0.065
+    """Of stereo, the distance of the eyes, in metres."""
+    frames: int | None = None
+    """Number of frames; by default 120 for an orbit, else as many as were trained on."""
+    size: Annotated[tuple[int, int] | None, arg(metavar="W H")] = None
+    """Width and height of the pictures; by default those that were trained on."""
+    depth: bool = False
+    """Write depth and alpha too."""
+    backend: str = "auto"
+    """Rasteriser: auto, numba (CPU), gsplat (CUDA) or torch (slow)."""
+
+    def __post_init__(self) -> None:
+        _check_range("--baseline", self.baseline, 1e-6, 1e3, "metres")
+        _check_range("--frames", self.frames, 1, 1e6, "frames")
+        for side in self.size or ():
+            _check_range("--size", side, 16, 8192, "pixels")
 
 
 def person_ids(flag: str, text: str) -> tuple[int, ...]:

@@ -14,6 +14,8 @@ from splatting.rasterize import Rendering
 
 START, STOP, EVERY = 0.02, 0.8, 100
 """Shares of the training between which the number changes, and steps between two changes."""
+GROWN, FEWEST = 0.6, 50
+"""Share of the training after which MCMC has reached its number, in this many changes or more."""
 
 
 class Strategy(Protocol):
@@ -23,13 +25,23 @@ class Strategy(Protocol):
         self, parameters: Parameters, rendering: Rendering, *, step: int, progress: float
     ) -> None: ...
 
+    def state(self) -> dict[str, Tensor]:
+        """What the next call depends on, for a checkpoint."""
+        ...
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Goes on from such a state."""
+        ...
+
 
 @dataclass
 class Mcmc:
     """3D Gaussian Splatting as Markov chain Monte Carlo (Kheradmand et al. 2024).
 
-    Dead Gaussians move onto living ones, 5 % more are added until `most`, and all but the solid
-    ones are shaken, so that they explore.
+    Dead Gaussians move onto living ones, more are added until there are `most`, and all but the
+    solid ones are shaken, so that they explore. The paper adds 5 % every 100 steps; a short
+    training would never get anywhere so, so here the number grows at whatever constant rate
+    reaches `most` in time.
 
     Args:
         most: number of Gaussians at the end. seed: of the noise.
@@ -38,8 +50,9 @@ class Mcmc:
     most: int = 200_000
     least_opacity: float = 0.005
     noise: float = 5e5
-    growth: float = 1.05
     seed: int = 0
+    first: int | None = None
+    last: float = 0.0
     generator: torch.Generator = field(init=False)
 
     def __post_init__(self) -> None:
@@ -49,10 +62,25 @@ class Mcmc:
     def after_step(
         self, parameters: Parameters, rendering: Rendering, *, step: int, progress: float
     ) -> None:
-        if START < progress < STOP and step % EVERY == 0:
+        if self.first is None:
+            self.first = len(parameters)
+        # Where steps are slow there are few of them; then a share of the training is an interval.
+        due = step % EVERY == 0 or progress - self.last > 1 / FEWEST
+        if START < progress < STOP and due:
+            self.last = progress
             self._relocate(parameters)
-            self._grow(parameters)
+            grown = min(1.0, (progress - START) / (GROWN - START))
+            self._grow(parameters, int(self.first * (self.most / self.first) ** grown))
         self._shake(parameters, rate=parameters.means_rate(progress))
+
+    def state(self) -> dict[str, Tensor]:
+        counters = torch.tensor([self.first or 0, self.last], dtype=torch.float64)
+        return {"generator": self.generator.get_state(), "counters": counters}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self.generator.set_state(state["generator"].cpu())
+        first, self.last = state["counters"].tolist()
+        self.first = int(first) or None
 
     def _relocate(self, parameters: Parameters) -> None:
         opacities = torch.sigmoid(parameters.logits.values)
@@ -65,9 +93,9 @@ class Mcmc:
         for table in parameters.tables.values():
             table.write(dead, table.values[sources])
 
-    def _grow(self, parameters: Parameters) -> None:
+    def _grow(self, parameters: Parameters, wanted: int) -> None:
         count = len(parameters)
-        more = min(self.most, int(self.growth * count)) - count
+        more = min(self.most, wanted) - count
         if more <= 0:
             return
         opacities = torch.sigmoid(parameters.logits.values)
@@ -155,6 +183,16 @@ class Classic:
             everyone = torch.arange(len(parameters), device=parameters.means.values.device)
             faint = torch.clamp(parameters.logits.values, max=float(ceiling))
             parameters.logits.write(everyone, faint)
+
+    def state(self) -> dict[str, Tensor]:
+        out = {"generator": self.generator.get_state()}
+        if self.sums is not None and self.counts is not None:
+            out |= {"sums": self.sums, "counts": self.counts}
+        return out
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self.generator.set_state(state["generator"].cpu())
+        self.sums, self.counts = state.get("sums"), state.get("counts")
 
     def _watch(self, parameters: Parameters, rendering: Rendering) -> None:
         _, height, width, _ = rendering.colour.shape

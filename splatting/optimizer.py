@@ -66,3 +66,17 @@ class Table:
         self.values[rows] = values
         self.first[rows] = 0
         self.second[rows] = 0
+
+    def restore(self, values: Tensor, first: Tensor, second: Tensor) -> None:
+        """Values and moments as they were saved, of any number of rows.
+
+        Raises:
+            ValueError: rows of another shape.
+        """
+        for tensor in (values, first, second):
+            if tensor.shape[1:] != self.values.shape[1:] or len(tensor) != len(values):
+                raise ValueError(
+                    f"expected rows of {tuple(self.values.shape[1:])}, got {tuple(tensor.shape)}"
+                )
+        self.values = values.detach().contiguous().requires_grad_()
+        self.first, self.second = first.contiguous(), second.contiguous()

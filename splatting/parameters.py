@@ -89,19 +89,24 @@ class Parameters:
 
 
 def initial_gaussians(
-    points: np.ndarray, colours: np.ndarray, *, degree: int = 3, opacity: float = 0.1
+    points: np.ndarray,
+    colours: np.ndarray,
+    *,
+    degree: int = 3,
+    opacity: float = 0.1,
+    size: float = 1.0,
 ) -> Gaussians:
     """A Gaussian at each point, as wide as the distance to its three nearest neighbours.
 
     Args:
-        points: (N, 3) metres, world. colours: (N, 3) RGB in 0 to 1.
-    """
+        points: (N, 3) metres, world. colours: (N, 3) RGB in 0 to 1. size: factor of the width.
+    """  # fmt: skip
     neighbours = min(4, len(points))
     distances, _ = KDTree(points).query(points, k=neighbours)
     distances = np.asarray(distances).reshape(len(points), -1)[:, 1:]
     spread = np.sqrt((distances**2).mean(1)) if neighbours > 1 else np.full(len(points), 0.01)
     # Lone far points would cover the picture.
-    spread = np.clip(spread, 1e-7, 5 * np.median(spread) + 1e-7)
+    spread = size * np.clip(spread, 1e-7, 5 * np.median(spread) + 1e-7)
     sh = torch.zeros(len(points), (degree + 1) ** 2, 3)
     sh[:, 0] = rgb_to_sh(torch.from_numpy(colours.astype(np.float32)))
     quats = torch.zeros(len(points), 4)

@@ -55,12 +55,28 @@ class Photos:
     def extent(self) -> float:
         """1.1 times the largest distance of a camera from their mean, metres, as in 3DGS."""
         centres = self.Ts_world_camera[:, :3, 3]
-        return float(1.1 * np.linalg.norm(centres - centres.mean(0), axis=1).max()) or 1.0
+        extent = float(1.1 * np.linalg.norm(centres - centres.mean(0), axis=1).max())
+        return extent if extent > 1e-6 else 1.0  # a camera that stands
 
     def cameras(self, rows: list[int] | slice) -> Cameras:
         """The cameras of these pictures."""
         height, width = self.images.shape[1:3]
         return Cameras.of(self.Ts_world_camera[rows], self.Ks[rows], width=width, height=height)
+
+    def reduced(self, factor: int) -> Photos:
+        """The same at a `factor`-th of the size; a pixel that shows any of the ignored is too."""
+        height, width = self.images.shape[1:3]
+        size = (max(1, width // factor), max(1, height // factor))
+
+        def shrink(image: np.ndarray) -> np.ndarray:
+            return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+
+        ignored = self.ignored
+        if ignored is not None:
+            ignored = np.stack([shrink(i.astype(np.float32)) > 0 for i in ignored])
+        scale = np.diag([size[0] / width, size[1] / height, 1.0])
+        images = np.stack([shrink(image) for image in self.images])
+        return replace(self, images=images, Ks=scale @ self.Ks, ignored=ignored)
 
     def take(self, rows: np.ndarray) -> Photos:
         """Only these pictures."""
@@ -104,19 +120,24 @@ def load_nerf(folder: Path, *, scale: float = 1.0) -> Photos:
             f"expected NeRF's transforms.json with w, cx, cy, a focal length and frames, got "
             f"{path}: {type(error).__name__} {error}"
         ) from error
-    images, kept = [], []
+    images, empty, kept = [], [], []
     for i, file in enumerate(files):
-        image = cv2.imread(str(file), cv2.IMREAD_COLOR_RGB)
+        # OpenCV warns on its own where there is no file.
+        image = cv2.imread(str(file), cv2.IMREAD_COLOR_RGB) if file.is_file() else None
         if image is not None:
-            images.append(undistorted(np.asarray(image), K, distortion, scale))
+            picture, outside = undistorted(np.asarray(image), K, distortion, scale)
+            images.append(picture)
+            empty.append(outside)
             kept.append(i)
     if not images:
         raise InputError(f"expected the pictures that {path} lists, got none of {len(files)}")
+    stacked = _stacked(images)
     return Photos(
-        images=_stacked(images),
+        images=stacked,
         Ts_world_camera=np.stack([poses[i] @ OPENGL_TO_OPENCV for i in kept]),
         Ks=np.repeat(_scaled(K, scale)[None], len(kept), axis=0),
         names=tuple(files[i].name for i in kept),
+        ignored=_ignored(empty),
     )
 
 
@@ -132,23 +153,26 @@ def load_colmap(model: Path, images: Path, *, scale: float = 1.0) -> Photos:
         reconstruction = pycolmap.Reconstruction(str(model))
     except (ValueError, RuntimeError, OSError) as error:
         raise InputError(f"expected a COLMAP model in {model}, got none: {error}") from error
-    pictures, Ts, Ks, names = [], [], [], []
+    pictures, empty, Ts, Ks, names = [], [], [], [], []
     for view in sorted(reconstruction.images.values(), key=lambda view: view.name):
-        image = cv2.imread(str(_inside(images, view.name)), cv2.IMREAD_COLOR_RGB)
+        file = _inside(images, view.name)
+        image = cv2.imread(str(file), cv2.IMREAD_COLOR_RGB) if file.is_file() else None
         if image is None or not view.has_pose:
             continue
         camera = reconstruction.cameras[view.camera_id]
         K, distortion = camera.calibration_matrix(), _opencv_distortion(camera)
-        pictures.append(undistorted(np.asarray(image), K, distortion, scale))
+        picture, outside = undistorted(np.asarray(image), K, distortion, scale)
+        pictures.append(picture)
+        empty.append(outside)
         Ts.append(np.vstack((view.cam_from_world().inverse().matrix(), [0, 0, 0, 1])))
         Ks.append(_scaled(K, scale))
         names.append(view.name)
     if not pictures:
         raise InputError(f"expected the pictures of the model in {images}, got none")
-    points = list(reconstruction.points3D.values())
+    points, stacked = list(reconstruction.points3D.values()), _stacked(pictures)
     return Photos(
-        images=_stacked(pictures), Ts_world_camera=np.stack(Ts), Ks=np.stack(Ks),
-        names=tuple(names),
+        images=stacked, Ts_world_camera=np.stack(Ts), Ks=np.stack(Ks),
+        names=tuple(names), ignored=_ignored(empty),
         points=np.array([p.xyz for p in points]) if points else None,
         colours=np.array([p.color for p in points]) / 255 if points else None,
     )  # fmt: skip
@@ -172,16 +196,28 @@ def _opencv_distortion(camera) -> np.ndarray:
     return out
 
 
-def undistorted(image: np.ndarray, K: np.ndarray, distortion: np.ndarray, scale: float):
-    """A picture through the same lens without distortion (k1 k2 p1 p2), scaled."""
+def undistorted(
+    image: np.ndarray, K: np.ndarray, distortion: np.ndarray, scale: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """A picture (H, W, 3) through the same lens without distortion (k1 k2 p1 p2), scaled; and
+    where it shows nothing, because the lens bent that out of the picture, (H, W) bool."""
+    filled = np.full(image.shape[:2], 255, np.uint8)
     if distortion.any():
         # OpenCV counts from the centre of the top-left pixel, we from its corner.
         moved = K - np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
-        image = cv2.undistort(image, moved, distortion)
+        image, filled = (
+            cv2.undistort(image, moved, distortion),
+            cv2.undistort(filled, moved, distortion),
+        )
     if scale != 1:
         size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(image, np.uint8)
+        image, filled = (cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in (image, filled))
+    return np.asarray(image, np.uint8), np.asarray(filled) < 255
+
+
+def _ignored(empty: list[np.ndarray]) -> np.ndarray | None:
+    """Masks of pictures of one size; None if all is shown."""
+    return np.stack(empty) if any(mask.any() for mask in empty) else None
 
 
 def _scaled(K: np.ndarray, scale: float) -> np.ndarray:

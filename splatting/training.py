@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -17,8 +17,12 @@ from splatting.densify import Classic, Mcmc, Strategy
 from splatting.gaussians import MAX_SH_DEGREE, Cameras, Gaussians
 from splatting.losses import psnr, ssim
 from splatting.parameters import LearningRates, Parameters, initial_gaussians
+from splatting.paths import focus_of
 from splatting.photos import Photos
 from splatting.rasterize import rasterize
+
+MOST_STEPS = 30_000
+"""As many as 3DGS trains; more hardly help."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +36,13 @@ class TrainingConfig:
         similarity: weight of structural similarity against the mean difference.
         opacity_weight, scale_weight: regularisers of the mcmc strategy.
         exposure: whether each picture gets its own gain and offset per channel.
+        random_points: to start from where none are known. first_size: of the Gaussians at the
+            start, in distances to their neighbours. coarse_until: share of the training that
+            looks at pictures of half the size.
         refine_poses: whether camera poses move too, at `pose_rate` (radians and metres per step).
     """
 
-    steps: int = 30_000
+    steps: int = MOST_STEPS
     minutes: float | None = None
     most: int = 100_000
     strategy: Literal["mcmc", "classic"] = "mcmc"
@@ -49,6 +56,8 @@ class TrainingConfig:
     refine_poses: bool = False
     pose_rate: float = 1e-4
     random_points: int = 10_000
+    first_size: float = 0.3
+    coarse_until: float = 0.33
     seed: int = 0
 
 
@@ -89,7 +98,7 @@ class Training:
         else:
             raise InputError(f"expected strategy 'mcmc' or 'classic', got '{config.strategy}'")
         self.adjust = Adjustments(len(photos), pose_rate=config.pose_rate, device=device)
-        self.cameras = photos.cameras(slice(None)).to(device)
+        self.coarse = photos.reduced(2) if config.coarse_until > 0 else photos
         self.order: list[int] = []
         self.steps_done, self.seconds_done = 0, 0.0
 
@@ -134,13 +143,14 @@ class Training:
         """Looks at one photograph; the PSNR there, dB."""
         config, parameters = self.config, self.parameters
         i = self._next()
+        photos = self.coarse if self.progress < config.coarse_until else self.photos
         gaussians = parameters.gaussians(self.sh_degree)
-        camera = self._camera(i)
+        camera = self._camera(photos, i)
         rendering = rasterize(gaussians, camera, mode=config.mode, backend=config.backend)
         colour = rendering.colour[0]
         if config.exposure:
             colour = self.adjust.exposed(colour, i)
-        photo, keep = self._photo(i)
+        photo, keep = self._photo(photos, i)
         loss = self._loss(colour, photo, keep) + self._regularisers(gaussians)
         loss.backward()
         self.steps_done += 1
@@ -160,21 +170,19 @@ class Training:
             self.order = self.generator.permutation(len(self.photos)).tolist()
         return self.order.pop()
 
-    def _camera(self, i: int) -> Cameras:
-        T = self.cameras.Ts_camera_world[i]
-        if self.config.refine_poses:
-            T = self.adjust.moved(T, i)
-        return Cameras(
-            Ts_camera_world=T[None], Ks=self.cameras.Ks[i : i + 1], width=self.cameras.width,
-            height=self.cameras.height,
-        )  # fmt: skip
+    def _camera(self, photos: Photos, i: int) -> Cameras:
+        camera = photos.cameras([i]).to(self.device)
+        if not self.config.refine_poses:
+            return camera
+        moved = self.adjust.moved(camera.Ts_camera_world[0], i)
+        return replace(camera, Ts_camera_world=moved[None])
 
-    def _photo(self, i: int) -> tuple[Tensor, Tensor | None]:
+    def _photo(self, photos: Photos, i: int) -> tuple[Tensor, Tensor | None]:
         """A photograph (H, W, 3) in 0 to 1, and which pixels count (None: all)."""
-        photo = torch.from_numpy(self.photos.images[i]).to(self.device).float() / 255
-        if self.photos.ignored is None or not self.photos.ignored[i].any():
+        photo = torch.from_numpy(photos.images[i]).to(self.device).float() / 255
+        if photos.ignored is None or not photos.ignored[i].any():
             return photo, None
-        return photo, torch.from_numpy(~self.photos.ignored[i]).to(self.device)
+        return photo, torch.from_numpy(~photos.ignored[i]).to(self.device)
 
     def _loss(self, colour: Tensor, photo: Tensor, keep: Tensor | None) -> Tensor:
         """L1 and similarity. Ignored pixels are painted over with the photograph, so that neither
@@ -231,6 +239,23 @@ class Adjustments:
         self.optimizer.step()
         self.optimizer.zero_grad()
 
+    def state(self) -> dict[str, Tensor]:
+        """Values and Adam's moments, for a checkpoint."""
+        out = {"exposure": self.exposure, "poses": self.poses}
+        for name, tensor in tuple(out.items()):
+            for part, value in self.optimizer.state.get(tensor, {}).items():
+                out[f"{name}.{part}"] = value
+        return out
+
+    @torch.no_grad()
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Goes on from such a state."""
+        for name, tensor in (("exposure", self.exposure), ("poses", self.poses)):
+            tensor.copy_(state[name])
+            moments = {k.split(".")[1]: v for k, v in state.items() if k.startswith(f"{name}.")}
+            if moments:
+                self.optimizer.state[tensor] = moments
+
 
 def first_gaussians(photos: Photos, config: TrainingConfig) -> Gaussians:
     """Where training starts: at known points, else spread through what the cameras see."""
@@ -243,23 +268,17 @@ def first_gaussians(photos: Photos, config: TrainingConfig) -> Gaussians:
         rows = generator.choice(len(points), config.most, replace=False)
         points, colours = points[rows], colours[rows]
     opacity = 0.5 if config.strategy == "mcmc" else 0.1
-    return initial_gaussians(points, colours, degree=config.sh_degree, opacity=opacity)
+    return initial_gaussians(
+        points, colours, degree=config.sh_degree, opacity=opacity, size=config.first_size
+    )
 
 
 def points_in_view(photos: Photos, count: int, generator: np.random.Generator) -> np.ndarray:
-    """Random points along pixels' rays, up to three times as far as the cameras look on average.
-
-    That distance is the one at which the cameras' axes come closest to one another, or the
-    cameras' extent where they look apart.
-    """
+    """Random points along pixels' rays, up to three times as far as the point that the cameras
+    look at."""
     centres, axes = photos.Ts_world_camera[:, :3, 3], photos.Ts_world_camera[:, :3, 2]
-    across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
-    sums = across.sum(0), np.einsum("cij,cj->i", across, centres)
-    focus = np.linalg.lstsq(*sums, rcond=None)[0]
-    along = np.einsum("ck,ck->c", focus - centres, axes)
+    along = np.einsum("ck,ck->c", focus_of(photos.Ts_world_camera) - centres, axes)
     distance = float(np.median(along))
-    if distance <= 0.1 * photos.extent:
-        distance = photos.extent
     rows = generator.integers(len(photos), size=count)
     height, width = photos.images.shape[1:3]
     pixels = generator.uniform(size=(count, 2)) * (width, height)
@@ -282,7 +301,12 @@ def evaluate(
             rendering = rasterize(gaussians, camera, mode=config.mode, backend=config.backend)
             colour = rendering.colour[0].clamp(0, 1).cpu()
             photo = torch.from_numpy(photos.images[i]).float() / 255
-            if photos.ignored is not None:
-                colour = torch.where(torch.from_numpy(~photos.ignored[i])[..., None], colour, photo)
-            out.append((psnr(colour, photo), float(ssim(colour, photo))))
+            if photos.ignored is None:
+                out.append((psnr(colour, photo), float(ssim(colour, photo))))
+                continue
+            keep = torch.from_numpy(~photos.ignored[i])
+            if keep.any():
+                painted = torch.where(keep[..., None], colour, photo)
+                similar = float(ssim(painted, photo, keep.float()))
+                out.append((psnr(colour[keep], photo[keep]), similar))
     return out

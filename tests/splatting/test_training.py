@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from recon.core.errors import InputError
+from recon.core.errors import InputError, StaleSceneError
+from splatting.checkpoint import load_checkpoint, save_checkpoint
 from splatting.densify import Classic, Mcmc
 from splatting.gaussians import Gaussians
 from splatting.parameters import LearningRates, Parameters, initial_gaussians
@@ -17,7 +18,7 @@ from splatting.rasterize import rasterize
 from splatting.training import Training, TrainingConfig, evaluate, points_in_view
 from tests.splatting.scenes import cloud
 
-WIDTH, HEIGHT = 48, 32
+WIDTH, HEIGHT = 36, 24
 
 
 def poses(count: int) -> np.ndarray:
@@ -32,7 +33,7 @@ def poses(count: int) -> np.ndarray:
 
 def photos_of(gaussians: Gaussians, count: int = 9) -> Photos:
     """Pictures of Gaussians, with points near their centres."""
-    K = np.array([[45.0, 0, WIDTH / 2], [0, 45.0, HEIGHT / 2], [0, 0, 1]])
+    K = np.array([[34.0, 0, WIDTH / 2], [0, 34.0, HEIGHT / 2], [0, 0, 1]])
     blank = Photos(
         images=np.zeros((count, HEIGHT, WIDTH, 3), np.uint8), Ts_world_camera=poses(count),
         Ks=np.repeat(K[None], count, 0), names=tuple(str(i) for i in range(count)),
@@ -50,31 +51,70 @@ def photos_of(gaussians: Gaussians, count: int = 9) -> Photos:
 
 @pytest.mark.parametrize("strategy", ["mcmc", "classic"])
 def test_a_scene_is_learned_and_seen_from_a_held_out_camera(strategy) -> None:
-    photos = photos_of(cloud(60, degree=0))
+    photos = photos_of(cloud(40, degree=0))
     training, held_out = photos.split(4)
     assert held_out is not None and len(held_out) == 3 and len(training) == 6
-    config = TrainingConfig(steps=250, most=150, strategy=strategy, sh_degree=0)
+    config = TrainingConfig(steps=400, most=100, strategy=strategy, sh_degree=0)
     run = Training(training, config)
     before = np.mean(evaluate(run.gaussians, held_out, config), axis=0)
     after = np.mean(evaluate(run.run(), held_out, config), axis=0)
-    assert after[0] > before[0] + 5, (before, after)
-    assert after[1] > before[1]
-    assert len(run.gaussians) <= 150
+    assert after[0] > before[0] + 2.5, (before, after)
+    assert after[1] > before[1] + 0.2, (before, after)
+    assert len(run.gaussians) <= 100
 
 
 def test_what_is_ignored_leaves_no_ghost() -> None:
     photos = photos_of(cloud(60, degree=0))
     ignored = np.zeros(photos.images.shape[:3], bool)
-    ignored[:, 8:24, 10:20] = True
+    ignored[:, 6:18, 8:16] = True
     spoiled = photos.images.copy()
     spoiled[ignored] = (255, 0, 255)
-    clean = Training(replace(photos, ignored=ignored), TrainingConfig(steps=40, most=80))
-    ghost = Training(
-        replace(photos, ignored=ignored, images=spoiled), TrainingConfig(steps=40, most=80)
+    config = TrainingConfig(steps=20, most=80, coarse_until=0)
+    clean = Training(replace(photos, ignored=ignored), config)
+    ghost = Training(replace(photos, ignored=ignored, images=spoiled), config)
+    view = photos.cameras([4])
+    a, b = (rasterize(run.run(), view).colour.detach() for run in (clean, ghost))
+    assert (a - b).abs().max() < 0.02
+    start = rasterize(Training(photos, config).gaussians, view).colour
+    assert (a - start).abs().max() > 0.1, "nothing was learned"
+
+
+def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path) -> None:
+    photos = photos_of(cloud(30, degree=0))
+    config = TrainingConfig(
+        steps=120, most=60, sh_degree=1, coarse_until=0, exposure=True, refine_poses=True
     )
-    a, b = clean.run(), ghost.run()
-    torch.testing.assert_close(a.means, b.means, atol=2e-3, rtol=1e-3)
-    torch.testing.assert_close(a.sh, b.sh, atol=2e-3, rtol=1e-2)
+    whole, first = Training(photos, config), Training(photos, config)
+    for _ in range(120):
+        whole.step()
+    for _ in range(70):
+        first.step()
+    save_checkpoint(tmp_path / "c.npz", first)
+    second = Training(photos, config)
+    assert load_checkpoint(tmp_path / "c.npz", second)
+    for _ in range(50):
+        second.step()
+    assert second.steps_done == 120
+    assert torch.equal(second.gaussians.means, whole.gaussians.means)
+    assert torch.equal(second.adjust.poses, whole.adjust.poses)
+    other = Training(photos, replace(config, most=61))
+    assert not load_checkpoint(tmp_path / "c.npz", other)
+    (tmp_path / "c.npz").write_bytes(b"PK nonsense")
+    with pytest.raises(StaleSceneError, match="delete it to start anew"):
+        load_checkpoint(tmp_path / "c.npz", second)
+
+
+def test_the_number_grows_to_its_end_within_a_short_training() -> None:
+    parameters = Parameters(cloud(50).to(torch.float32), LearningRates(), 1.0)
+    photos = photos_of(cloud(50, degree=0))
+    rendering = rasterize(parameters.gaussians(0), photos.cameras([0]))
+    strategy, counts = Mcmc(most=500), []
+    for step in range(1, 41):  # fewer steps than lie between two changes of a long training
+        strategy.after_step(parameters, rendering, step=step, progress=step / 40)
+        counts.append(len(parameters))
+    assert counts[-1] == 500
+    assert 50 < counts[12] < 500
+    assert counts == sorted(counts)
 
 
 def test_a_wrong_pose_is_refined() -> None:
@@ -82,7 +122,9 @@ def test_a_wrong_pose_is_refined() -> None:
     photos = photos_of(truth)
     wrong = photos.Ts_world_camera.copy()
     wrong[4, :3, 3] += (0.03, -0.02, 0)
-    config = TrainingConfig(steps=250, most=80, sh_degree=0, refine_poses=True, pose_rate=2e-3)
+    config = TrainingConfig(
+        steps=300, most=80, sh_degree=0, refine_poses=True, pose_rate=2e-3, coarse_until=0
+    )
     spoiled = replace(photos, Ts_world_camera=wrong)
     run = Training(spoiled, config, gaussians=truth.to(torch.float32))
     for table in run.parameters.tables.values():
@@ -90,7 +132,7 @@ def test_a_wrong_pose_is_refined() -> None:
     run.parameters.rates = LearningRates(means=1e-30, means_at_end=1e-30)
     run.strategy = Classic(most=80, limit=1e9, least_opacity=0, reset_every=10**9)
     run.run()
-    moved = run.adjust.moved(run.cameras.Ts_camera_world[4], 4).detach()
+    moved = run.adjust.moved(spoiled.cameras([4]).Ts_camera_world[0], 4).detach()
     centre = -moved[:3, :3].T @ moved[:3, 3]
     error = np.linalg.norm(centre.numpy() - photos.Ts_world_camera[4, :3, 3])
     assert error < 0.6 * np.linalg.norm((0.03, -0.02))
@@ -101,7 +143,7 @@ def test_copies_look_like_the_one_they_came_from() -> None:
     parameters = Parameters(one.to(torch.float32), LearningRates(), 1.0)
     view = photos_of(one).cameras([4])
     before = rasterize(parameters.gaussians(0), view).alpha.detach()
-    Mcmc(most=2, growth=2.0)._grow(parameters)
+    Mcmc(most=2)._grow(parameters, 2)
     after = rasterize(parameters.gaussians(0), view).alpha.detach()
     assert len(parameters) == 2
     assert (after - before).abs().max() < 0.12
