@@ -43,12 +43,13 @@ def read_gaussians(path: Path, *, viewer_axes: Axes | None = None) -> Gaussians:
     """The Gaussians of a file, in the z-up world, metres, float32 on the CPU.
 
     Args:
-        path: .ply (of 3DGS or gsplat, any SH degree to 3), .splat, .spz (v2, v3), .sog, or the
+        path: .ply (of 3DGS or gsplat, any SH degree to 3), .splat, .spz (v2 to v4), .sog, or the
             meta.json of an unpacked .sog. viewer_axes: the file's; by default what it says, or
             else the custom of its format (y-down; .spz y-up). See splatting.axes.
     Raises:
         InputError: there is no such file, or it is not what its name says, damaged, cut short,
             empty, larger than can be, or holds numbers that are not finite.
+        MissingDependencyError: an .spz of version 4, and zstandard is not installed.
     """
     path = Path(path)
     kind = FORMATS["sog" if path.name == "meta.json" else _format_of(path)]

@@ -1,8 +1,9 @@
-"""Niantic's .spz (MIT licence, https://github.com/nianticlabs/spz), versions 2 and 3; axes y-up.
+"""Niantic's .spz (MIT licence, https://github.com/nianticlabs/spz), versions 2 to 4; axes y-up.
 
-A gzip stream: 16 bytes of header, then one block per parameter: positions 3 x 24-bit fixed point,
-alphas uint8, colours 3 x uint8, log scales 3 x uint8, rotations (v2: xyz 3 x uint8; v3: the three
-smallest components, 32 bits), SH coefficients uint8 with the channel running fastest.
+16 bytes of header, then one block per parameter: positions 3 x 24-bit fixed point, alphas uint8,
+colours 3 x uint8, log scales 3 x uint8, rotations (version 2: xyz, 3 x uint8; later: the three
+smallest components, 32 bits), SH coefficients uint8 with the channel running fastest. One gzip
+stream, as is written here; from version 4 on a zstd stream per block.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import gzip
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from recon.core.errors import InputError
+from recon.core.errors import InputError, MissingDependencyError
 from splatting.axes import Axes
 from splatting.formats.checks import (
     check_count,
@@ -29,7 +31,8 @@ from splatting.gaussians import MAX_SH_DEGREE, Gaussians
 AXES: Axes = "y-up"
 
 _HEADER = struct.Struct("<4sIIBBBB")
-_MAGIC, _VERSION, _EXTENSIONS_FLAG = b"NGSP", 3, 2
+_TABLE_AT, _SIZES = struct.Struct("<I"), struct.Struct("<QQ")
+_MAGIC, _VERSIONS, _VERSION, _EXTENSIONS_FLAG = b"NGSP", (2, 3, 4), 3, 2
 _POSITION_LIMIT = (1 << 23) - 1
 _FRACTION_BITS = 12  # the reference's quarter of a millimetre
 _COLOUR, _SCALE, _SCALE_OFFSET = 0.15, 16.0, 10.0
@@ -39,34 +42,70 @@ _QUAT = 511 * np.sqrt(2)
 _SH_BUCKET, _SH_REST_BUCKET = 4, 8
 
 
+@dataclass(frozen=True)
+class _Header:
+    """A header that is right."""
+
+    version: int
+    count: int
+    degree: int
+    fraction_bits: int
+
+    @classmethod
+    def of(cls, path: Path, data: bytes) -> _Header:
+        """The header at the beginning of the data; InputError if it is wrong."""
+        if len(data) < _HEADER.size or not data.startswith(_MAGIC):
+            raise InputError(
+                f"expected an .spz header that begins with {_MAGIC!r}, got {data[:4]!r} in "
+                f"{path}; is it another kind of file?"
+            )
+        _, version, count, degree, fraction_bits, flags, _ = _HEADER.unpack_from(data)
+        if version not in _VERSIONS:
+            raise InputError(
+                f"expected an .spz of version 2 to 4, got version {version} in {path}; "
+                f"export it as version 3 or as .ply"
+            )
+        if degree > MAX_SH_DEGREE or fraction_bits > 23:
+            raise InputError(
+                f"expected SH degree 0 to 3 and up to 23 fraction bits, got {degree} and "
+                f"{fraction_bits} in {path}; the file is damaged, or export it with SH degree 3"
+            )
+        if flags & _EXTENSIONS_FLAG:
+            # They may change the axes, and the range of the colours.
+            raise InputError(
+                f"expected an .spz without vendor extensions, got one with them in {path}; "
+                f"export it without, or as .ply"
+            )
+        check_count(path, count)
+        return cls(version, count, degree, fraction_bits)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Bytes per Gaussian of each block, in order."""
+        return 9, 1, 3, 3, 3 if self.version == 2 else 4, 3 * ((self.degree + 1) ** 2 - 1)
+
+
 def read(path: Path) -> tuple[Gaussians, Axes]:
     """The file's Gaussians as they stand in it, and its axes.
 
     Raises:
-        InputError: not an .spz of version 2 or 3, cut short, or larger than can be.
+        InputError: not an .spz of version 2 to 4, cut short, or larger than can be.
+        MissingDependencyError: version 4, and zstandard is not installed.
     """
-    try:
-        with gzip.open(path) as file:
-            version, count, degree, fraction_bits = _read_header(path, file.read(_HEADER.size))
-            widths = _widths(version, degree)
-            needed = count * sum(widths)
-            check_expansion(path, needed, path.stat().st_size)
-            body = file.read(needed)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(
-            f"expected a gzip stream in {path}, got: {error}; "
-            f"the file is damaged or of another kind, copy or write it again"
-        ) from error
-    check_room(path, count, needed, len(body))
-    ends = np.cumsum([count * width for width in widths])
-    blocks = np.split(np.frombuffer(body, np.uint8), ends[:-1])
+    with path.open("rb") as file:
+        is_zstd = file.read(len(_MAGIC)) == _MAGIC
+    header, body = (_unpack_zstd if is_zstd else _unpack_gzip)(path)
+    count = header.count
+    check_room(path, count, count * sum(header.widths), len(body))
+    ends = np.cumsum([count * width for width in header.widths])
+    blocks = np.split(np.frombuffer(body, np.uint8)[: ends[-1]], ends[:-1])
     positions, alphas, colours, scales, quats, sh = (b.reshape(count, -1) for b in blocks)
     dc = (colours / 255 - 0.5) / _COLOUR
     rest = (sh.astype(np.float32) - 128) / 128
     gaussians = checked_gaussians(
         path,
-        means=_from_fixed(positions) / 2.0**fraction_bits,
-        quats=_from_smallest_three(quats) if version == _VERSION else _from_xyz(quats),
+        means=_from_fixed(positions) / 2.0**header.fraction_bits,
+        quats=_from_xyz(quats) if header.version == 2 else _from_smallest_three(quats),
         scales=np.exp(scales / _SCALE - _SCALE_OFFSET),
         opacities=alphas[:, 0] / 255,
         sh=np.concatenate((dc, rest), axis=1).reshape(count, -1, 3),
@@ -105,37 +144,46 @@ def write(file: BinaryIO, gaussians: Gaussians, axes: Axes) -> None:
             stream.write(np.ascontiguousarray(block).data)
 
 
-def _read_header(path: Path, head: bytes) -> tuple[int, int, int, int]:
-    """Version, count, SH degree and fraction bits of a header that is right."""
-    if len(head) < _HEADER.size or not head.startswith(_MAGIC):
+def _unpack_gzip(path: Path) -> tuple[_Header, bytes]:
+    try:
+        with gzip.open(path) as file:
+            header = _Header.of(path, file.read(_HEADER.size))
+            needed = header.count * sum(header.widths)
+            check_expansion(path, needed, path.stat().st_size)
+            return header, file.read(needed)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(
-            f"expected an .spz header that begins with {_MAGIC!r}, got {head[:4]!r} in {path}; "
-            f"is it another kind of file?"
-        )
-    _, version, count, degree, fraction_bits, flags, _ = _HEADER.unpack(head)
-    if version not in (2, 3):
-        raise InputError(
-            f"expected an .spz of version 2 or 3, got version {version} in {path}; "
-            f"export it as version 3 or as .ply"
-        )
-    if degree > MAX_SH_DEGREE or fraction_bits > 23:
-        raise InputError(
-            f"expected SH degree 0 to 3 and up to 23 fraction bits, got {degree} and "
-            f"{fraction_bits} in {path}; the file is damaged, or export it with SH degree 3"
-        )
-    if flags & _EXTENSIONS_FLAG:
-        # They may change the axes, and the range of the colours.
-        raise InputError(
-            f"expected an .spz without vendor extensions, got one with them in {path}; "
-            f"export it without, or as .ply"
-        )
-    check_count(path, count)
-    return version, count, degree, fraction_bits
+            f"expected a gzip stream in {path}, got: {error}; "
+            f"the file is damaged or of another kind, copy or write it again"
+        ) from error
 
 
-def _widths(version: int, degree: int) -> tuple[int, ...]:
-    """Bytes per Gaussian of each block, in order."""
-    return 9, 1, 3, 3, 4 if version == _VERSION else 3, 3 * ((degree + 1) ** 2 - 1)
+def _unpack_zstd(path: Path) -> tuple[_Header, bytes]:
+    """Version 4: a plain header, a table of packed and plain sizes, and a stream per block."""
+    try:
+        import zstandard
+    except ImportError as error:
+        raise MissingDependencyError("zstandard", "spz") from error
+    data = path.read_bytes()
+    header = _Header.of(path, data)
+    widths = [width for width in header.widths if width]
+    try:
+        (table,) = _TABLE_AT.unpack_from(data, _HEADER.size)
+        at, blocks = table + len(widths) * _SIZES.size, []
+        check_expansion(path, header.count * sum(widths), len(data))
+        for k, width in enumerate(widths):
+            packed, _ = _SIZES.unpack_from(data, table + k * _SIZES.size)
+            # A stream, since a frame that states its size is unpacked whole whatever the limit.
+            stream = zstandard.ZstdDecompressor().stream_reader(data[at : at + packed])
+            blocks.append(stream.read(header.count * width))
+            check_room(path, header.count, header.count * width, len(blocks[-1]))
+            at += packed
+    except (struct.error, zstandard.ZstdError) as error:
+        raise InputError(
+            f"expected the streams of an .spz of version 4 in {path}, got: {error}; "
+            f"the file is damaged, copy or write it again"
+        ) from error
+    return header, b"".join(blocks)
 
 
 def _to_bytes(values: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import struct
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import torch
 from PIL import Image
 from scipy.spatial import KDTree
 
-from recon.core.errors import InputError
+from recon.core.errors import InputError, MissingDependencyError
 from splatting.axes import to_axes
 from splatting.files import FORMATS, FormatName, read_gaussians, write_gaussians
 from splatting.formats.palette import codebook, morton_order, nearest, palette
@@ -208,7 +209,7 @@ def test_another_library_reads_our_file_as_we_do(tmp_path: Path, suffix: str, de
 
 
 @pytest.mark.parametrize(
-    ("suffix", "version"), [(".splat", 3), (".spz", 2), (".spz", 3), (".sog", 3)]
+    ("suffix", "version"), [(".splat", 3), (".spz", 2), (".spz", 3), (".spz", 4), (".sog", 3)]
 )
 def test_we_read_another_library_s_file(tmp_path: Path, suffix: str, version: int) -> None:
     ours, theirs = tmp_path / "a.ply", tmp_path / f"b{suffix}"
@@ -250,6 +251,14 @@ def rows(count: int, **changed: float) -> bytes:
 def spz(count: int, data: bytes, *, version: int = 3, degree: int = 0, flags: int = 0) -> bytes:
     header = struct.pack("<4sIIBBBB", b"NGSP", version, count, degree, 12, flags, 0)
     return gzip.compress(header + data)
+
+
+def spz4(count: int, data: bytes, *, claimed: int | None = None) -> bytes:
+    """Version 4 of degree 0, each block as long as `data`."""
+    packed = pytest.importorskip("zstandard").ZstdCompressor().compress(data)
+    head = struct.pack("<4sIIBBBBI12x", b"NGSP", 4, count, 0, 12, 0, 5, 32)
+    sizes = struct.pack("<QQ", len(packed) if claimed is None else claimed, len(data)) * 5
+    return head + sizes + packed * 5
 
 
 def picture(width: int, height: int) -> bytes:
@@ -299,14 +308,14 @@ BAD_FILES = {
     "part of a row": (".splat", b"\1" * 40, "32 bytes per Gaussian"),
     "no rows": (".splat", b"", "at least one"),
     "a ply named splat": (".splat", ply(1, PROPERTIES, rows(1)).ljust(512, b"\xbf"), "splat"),
-    "no gzip": (".spz", b"NGSP\4\0\0\0" + b"\0" * 40, "gzip"),
+    "no gzip": (".spz", b"no gzip at all", "gzip"),
     "another gzip": (".spz", gzip.compress(b"x" * 100), "NGSP"),
     "spz cut short": (".spz", spz(9, b"\1" * 20 * 9)[:-9], "damaged"),
     "spz with too little": (".spz", spz(9, b"\1" * 20 * 8), "cut short"),
     "spz without Gaussians": (".spz", spz(0, b""), "at least one"),
     "spz that claims 4 billion": (".spz", spz(2**32 - 1, b"\0" * 900), "at most 50000000"),
     "spz that claims 1 GB": (".spz", spz(45_000_000, b"\0" * 900), "exhaust memory"),
-    "spz of version 4": (".spz", spz(1, b"\0" * 90, version=4), "version 2 or 3"),
+    "spz of version 5": (".spz", spz(1, b"\0" * 90, version=5), "version 2 to 4"),
     "spz of degree 4": (".spz", spz(1, b"\0" * 900, degree=4), "degree 0 to 3"),
     "spz with extensions": (".spz", spz(1, b"\0" * 90, flags=2), "vendor extensions"),
     "no zip": (".sog", b"PK\3\4 and then nothing", "SOG of version 2"),
@@ -333,6 +342,31 @@ def test_a_bad_file_is_refused_in_one_line(tmp_path: Path, case: str) -> None:
         read_gaussians(file)
     assert "\n" not in str(caught.value)
     assert "expected" in str(caught.value)
+
+
+def test_a_bad_spz_of_version_4_is_refused_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "a.spz"
+    for data, expected in (
+        (spz4(1, b"\1" * 9)[:20], "streams of an .spz"),
+        (spz4(9, b"\1" * 81)[:-1], "cut short"),
+        (spz4(10, b"\1" * 81), "cut short"),
+        (spz4(9, b"\1" * 81, claimed=1 << 60), "cut short|streams of an .spz"),
+        (spz4(9, b"\1" * 81, claimed=2), "cut short|streams of an .spz"),
+        (spz4(49_000_000, b"\0" * 81), "exhaust memory"),
+    ):
+        file.write_bytes(data)
+        with pytest.raises(InputError, match=expected) as caught:
+            read_gaussians(file)
+        assert "\n" not in str(caught.value)
+
+
+def test_without_zstandard_an_spz_of_version_4_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.spz").write_bytes(b"NGSP\4" + bytes(60))
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    with pytest.raises(MissingDependencyError, match=r"recon3d\[spz\]"):
+        read_gaussians(tmp_path / "a.spz")
 
 
 def test_the_sog_that_the_bad_ones_are_made_from_is_good(tmp_path: Path) -> None:
