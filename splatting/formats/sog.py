@@ -48,8 +48,7 @@ def read(path: Path) -> tuple[Gaussians, Axes]:
             return _Reader(path, lambda name: _read_member(path, archive, name)).gaussians(), AXES
     except (
         zipfile.BadZipFile, NotImplementedError, KeyError, TypeError, ValueError, IndexError,
-        UnidentifiedImageError, Image.DecompressionBombError, OSError, RuntimeError,
-        OverflowError, EOFError, zlib.error,
+        Image.DecompressionBombError, OSError, RuntimeError, OverflowError, EOFError, zlib.error,
     ) as error:  # fmt: skip
         raise InputError(
             f"expected SOG of version 2 in {path}, got: {' '.join(str(error).split())}; "
@@ -136,7 +135,11 @@ class _Reader:
         """RGBA (H, W, 4) of a picture of at most so many pixels."""
         if not isinstance(name, str) or Path(name).name != name or "\\" in name:
             raise ValueError(f"a file name with a folder: {name!r}")
-        with Image.open(io.BytesIO(self.load(name)), formats=("WEBP", "PNG")) as image:
+        try:
+            image = Image.open(io.BytesIO(self.load(name)), formats=("WEBP", "PNG"))
+        except UnidentifiedImageError as error:  # whose own message shows a memory address
+            raise ValueError(f"{name}, which is no WebP or PNG picture") from error
+        with image:
             if image.width * image.height > most:
                 raise ValueError(f"{name} of {image.width}x{image.height} for {self.count}")
             return np.asarray(image.convert("RGBA"))

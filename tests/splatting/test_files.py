@@ -302,6 +302,7 @@ BAD_FILES = {
     "no vertex element": (".ply", b"ply\n" + HEADER[1].encode() + b"\nend_header\n", "'vertex'"),
     "cut short": (".ply", ply(3, PROPERTIES, rows(3)[:-1]), "cut short"),
     "a claim of 4 GB": (".ply", ply(4 * 2**30 // 44, PROPERTIES, b"\0" * 900), "claims"),
+    "a claim of 2 GB": (".ply", ply(48_000_000, PROPERTIES, b"\0" * 900), "cut short"),
     "a claim of 10^10": (".ply", ply(10**10, PROPERTIES, b"\0" * 900), "at most 50000000"),
     "NaN": (".ply", ply(3, PROPERTIES, rows(3, y=np.nan)), r"means of 1 of 3 .*first: 1"),
     "an infinite scale": (".ply", ply(3, PROPERTIES, rows(3, scale_0=200)), "in the scales"),
@@ -329,7 +330,7 @@ BAD_FILES = {
     "sog with too few pixels": (".sog", sog({"count": 5}), "4 pixels for 5"),
     "sog with a short codebook": (".sog", sog({"sh0": {"codebook": [1], "files": ["c"]}}), "SOG"),
     "meta.json of nonsense": (".sog", sog({"means": 3}), "SOG of version 2"),
-    "no picture": (".sog", sog(files={"c": b"no picture"}), "SOG of version 2"),
+    "no picture": (".sog", sog(files={"c": b"no picture"}), "no WebP or PNG"),
 }
 
 
