@@ -44,7 +44,11 @@ def splat(
     Raises:
         ReconError: the source, an option or the output folder cannot be used; nothing was written.
     """
+    from splatting.rasterize import load_backend
+
     options, watcher = options or SplatOptions(), watcher or Silent()
+    if options.backend != "auto":
+        load_backend(options.backend)
     out = out or default_folder(source)
     if out.exists() and not out.is_dir():
         raise InputError(f"expected a folder to write to, got the file {out}; use --out DIR")
@@ -85,12 +89,9 @@ def training_config(options: SplatOptions) -> TrainingConfig:
 
 def _start(photos: Photos, options: SplatOptions, watcher: Watcher) -> Training:
     """A training at its start, with points of the scene if the pictures give any."""
-    from splatting.rasterize import load_backend
     from splatting.training import Training
     from splatting.triangulation import with_points
 
-    if options.backend != "auto":
-        load_backend(options.backend)
     if photos.points is None or len(photos.points) < MIN_POINTS:
         with watcher.stage("points", "none were given"):
             photos = with_points(photos)

@@ -14,7 +14,7 @@ from recon.core.placed import placed_camera
 from recon.core.scene import Scene
 from recon.options import SplatOptions
 from recon.runner import Watcher
-from recon.video import VideoConfig, VideoReader
+from recon.video import VideoReader
 
 if TYPE_CHECKING:
     from splatting.photos import Photos
@@ -62,6 +62,7 @@ def load_photos(source: Path, options: SplatOptions, watcher: Watcher) -> Loaded
 
 def _of_scene(scene: Scene, options: SplatOptions, watcher: Watcher) -> Loaded:
     """A scene's sharpest frames with its people ignored, in the frame where it is best placed."""
+    from recon.export.overlay import open_frames
     from slam.masks import people_masks
     from splatting.photos import Photos
 
@@ -78,7 +79,7 @@ def _of_scene(scene: Scene, options: SplatOptions, watcher: Watcher) -> Loaded:
     usable = np.flatnonzero(placed.tracked)
     every = options.every or -(-len(usable) // MOST_FRAMES)
     masks_of = people_masks(scene.tracks, info)
-    reader = VideoReader(VideoConfig(**scene.manifest["stages"]["video"]["config"]), info)
+    reader = open_frames(scene)
     with watcher.stage("pictures", f"the sharpest of every {every}" if every > 1 else "all"):
         frames = sharpest(reader, usable, every, (width, height))
     if len(frames) < 2:

@@ -37,8 +37,8 @@ class Photos:
 
     def __post_init__(self) -> None:
         count = len(self.images)
-        if count < MIN_PHOTOS:
-            raise InputError(f"expected {MIN_PHOTOS} pictures with cameras or more, got {count}")
+        if count == 0:
+            raise InputError("expected pictures with cameras, got none")
         for name, tail in {"Ts_world_camera": (4, 4), "Ks": (3, 3)}.items():
             array = getattr(self, name)
             if array.shape != (count, *tail):
@@ -87,9 +87,18 @@ class Photos:
         )  # fmt: skip
 
     def split(self, every: int) -> tuple[Photos, Photos | None]:
-        """Pictures to train on, and each `every`-th, from the first, held out (0: none)."""
+        """Pictures to train on, and each `every`-th, from the first, held out (0: none).
+
+        Raises:
+            InputError: fewer than two to train on.
+        """
         rows = np.arange(len(self))
         held = rows % every == 0 if every else np.zeros(len(rows), bool)
+        if (~held).sum() < MIN_PHOTOS:
+            raise InputError(
+                f"expected {MIN_PHOTOS} pictures with cameras or more to train on, got "
+                f"{(~held).sum()} of {len(self)}"
+            )
         if held.sum() == 0:
             return self, None
         return self.take(rows[~held]), self.take(rows[held])
@@ -104,7 +113,7 @@ def load_nerf(folder: Path, *, scale: float = 1.0) -> Photos:
         scale: of the pictures' size.
 
     Raises:
-        InputError: not such a folder, or fewer than two pictures.
+        InputError: not such a folder, or none of its pictures.
     """
     path = folder / "transforms.json"
     try:
@@ -113,7 +122,7 @@ def load_nerf(folder: Path, *, scale: float = 1.0) -> Photos:
         fx = float(data.get("fl_x") or 0.5 * width / np.tan(0.5 * data["camera_angle_x"]))
         K = np.array([[fx, 0, data["cx"]], [0, data.get("fl_y", fx), data["cy"]], [0, 0, 1.0]])
         distortion = np.array([float(data.get(key, 0)) for key in ("k1", "k2", "p1", "p2")])
-        poses = [np.array(frame["transform_matrix"], float) for frame in frames]
+        poses = [np.array(f["transform_matrix"], float).reshape(4, 4) for f in frames]
         files = [_inside(folder, frame["file_path"]) for frame in frames]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
@@ -145,7 +154,7 @@ def load_colmap(model: Path, images: Path, *, scale: float = 1.0) -> Photos:
     """From a COLMAP model (binary or text) and the folder of its pictures.
 
     Raises:
-        InputError: no model there, pictures of several sizes, or fewer than two pictures.
+        InputError: no model there, pictures of several sizes, or none.
     """
     import pycolmap
 

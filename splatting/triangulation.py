@@ -12,7 +12,7 @@ import pycolmap
 
 from splatting.photos import Photos
 
-MAX_FEATURES, RATIO = 3000, 0.85
+MAX_FEATURES, RATIO = 2000, 0.85
 NEIGHBOURS, MAX_TURN = 10, np.radians(60)
 EPIPOLAR_PX, MIN_MATCHES = 2.0, 10
 MAX_ERROR_PX, MIN_ANGLE_DEG = 2.0, 1.0

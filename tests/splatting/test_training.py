@@ -181,8 +181,10 @@ def test_initial_sizes_follow_the_spacing() -> None:
 
 def test_bad_photos_are_refused() -> None:
     photos = photos_of(cloud(5), count=3)
-    with pytest.raises(InputError, match="2 pictures"):
-        photos.take(np.array([0]))
+    with pytest.raises(InputError, match="2 pictures .* got 1 of 2"):
+        photos.take(np.array([0, 1])).split(8)
+    with pytest.raises(InputError, match="got none"):
+        photos.take(np.array([], int))
     bad = photos.Ts_world_camera.copy()
     bad[0, 0, 0] = np.nan
     with pytest.raises(InputError, match="finite Ts_world_camera"):

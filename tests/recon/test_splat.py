@@ -1,0 +1,231 @@
+"""`recon splat` and `recon render`: from photographs and scenes to files, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from recon import cli
+from recon.core.scene import Scene
+from splatting.files import read_gaussians
+from splatting.photos import OPENGL_TO_OPENCV
+from tests.recon.clips import write_clip
+from tests.splatting.test_triangulation import wall_photos
+from tests.synthetic import make_scene
+
+SHORT = ["--iterations", "150", "--gaussians", "400"]
+
+
+def call(args: Sequence[str | Path]) -> int:
+    """The exit code of `recon args`."""
+    try:
+        cli.main([str(a) for a in args])
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def write_nerf(folder: Path, count: int = 6) -> Path:
+    """A folder as NeRF's tools leave it."""
+    photos = wall_photos(count)
+    folder.mkdir()
+    frames = []
+    for name, image, T in zip(photos.names, photos.images, photos.Ts_world_camera, strict=True):
+        cv2.imwrite(str(folder / f"{name}.png"), image[..., ::-1])
+        pose = (T @ OPENGL_TO_OPENCV).tolist()
+        frames.append({"file_path": f"{name}.png", "transform_matrix": pose})
+    K = photos.Ks[0]
+    camera = {"w": 160, "h": 120, "fl_x": K[0, 0], "fl_y": K[1, 1], "cx": K[0, 2], "cy": K[1, 2]}
+    (folder / "transforms.json").write_text(json.dumps({**camera, "frames": frames}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def splats(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `recon splat` leaves of a NeRF folder."""
+    folder = tmp_path_factory.mktemp("splat")
+    photos, out = write_nerf(folder / "wall"), folder / "out"
+    assert call(["splat", photos, "--out", out, "--held-out", "3", *SHORT]) == 0
+    return out
+
+
+def test_photographs_become_splats_with_their_measure(splats: Path) -> None:
+    files = {path.name for path in splats.iterdir()}
+    assert files == {"splats.ply", "splats.json", "checkpoint.npz", "held_out.jpg"}
+    record = json.loads((splats / "splats.json").read_text())
+    gaussians = read_gaussians(splats / "splats.ply")
+    assert record["gaussians"] == len(gaussians) <= 400
+    assert record["steps"] == 150
+    assert [held["name"] for held in record["held_out"]] == ["0.png", "3.png"]
+    assert record["psnr"] > 10
+    near_wall = (gaussians.means[:, 2] - 3).abs().median()
+    assert near_wall < 0.2, "the frame of the photographs is kept"
+
+
+def test_the_same_command_goes_on_and_another_starts_anew(
+    splats: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = splats.parent / "wall"
+    again = ["splat", photos, "--out", splats, "--held-out", "3", "--gaussians", "400"]
+    assert call([*again, "--iterations", "160", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "goes on after 150 steps" in captured.err
+    assert json.loads(captured.out)["steps"] == 160
+    assert call([*again, "--iterations", "40", "--strategy", "classic"]) == 0
+    assert "goes on" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", ["original", "orbit", "spline"])
+def test_a_path_is_rendered_to_a_video(path: str, splats: Path, tmp_path: Path) -> None:
+    out = tmp_path / "view.mp4"
+    assert call(["render", splats, "--path", path, "--frames", "4", "--size", "64", "48",
+                 "-o", out]) == 0  # fmt: skip
+    with av.open(str(out)) as video:
+        frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    assert len(frames) == 4 and frames[0].shape == (48, 64, 3)
+    assert frames[0].std() > 10
+
+
+def test_two_eyes_with_depth_are_rendered_to_pictures(splats: Path, tmp_path: Path) -> None:
+    out = tmp_path / "views"
+    assert call(["render", splats, "--path", "stereo", "--baseline", "0.1", "--frames", "3",
+                 "--depth", "-o", out]) == 0  # fmt: skip
+    assert len(list(out.glob("frame*.png"))) == len(list(out.glob("alpha*.png"))) == 3
+    depth = cv2.imread(str(out / "depth000001.png"), cv2.IMREAD_UNCHANGED)
+    assert depth is not None and depth.dtype == np.uint16 and depth.shape == (120, 320)
+    assert np.median(depth[depth > 0]) == pytest.approx(3000, rel=0.1)
+    cameras = json.loads((out / "cameras.json").read_text())
+    left, right = np.array(cameras["Ts_world_camera"])
+    assert np.allclose(np.linalg.norm(left[:, :3, 3] - right[:, :3, 3], axis=1), 0.1)
+
+
+def test_a_file_alone_can_be_orbited(splats: Path, tmp_path: Path) -> None:
+    file = tmp_path / "alone.ply"
+    file.write_bytes((splats / "splats.ply").read_bytes())
+    assert call(["render", file, "--path", "orbit", "--frames", "2", "--size", "64", "48",
+                 "-o", tmp_path / "o"]) == 0  # fmt: skip
+    assert len(list((tmp_path / "o").glob("frame*.png"))) == 2
+
+
+def test_a_scene_is_trained_without_its_people(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = make_scene(
+        tmp_path / "scene", num_frames=12, camera="moving", size=(96, 72),
+        video_path=tmp_path / "walk.mp4",
+    )  # fmt: skip
+    assert call(["splat", scene.path, "--every", "2", *SHORT]) == 0
+    record = json.loads((scene.path / "splats" / "splats.json").read_text())
+    assert record["pictures"] + len(record["held_out"]) == 6
+    assert record["notes"] == []
+    out = tmp_path / "orbit.mp4"
+    assert call(["render", scene.path, "--path", "orbit", "--frames", "2", "-o", out]) == 0
+    assert out.exists()
+
+
+def test_a_camera_that_stands_is_told_what_to_expect(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = make_scene(tmp_path / "s", num_frames=8, size=(96, 72), video_path=tmp_path / "w.mp4")
+    assert call(["splat", scene.path, "--iterations", "3", "--gaussians", "300"]) == 0
+    assert "stands at one place" in capsys.readouterr().err
+
+
+def change(folder: Path, edit: Callable[[dict], None]) -> Path:
+    """The NeRF folder with its transforms.json edited."""
+    path = folder / "transforms.json"
+    data = json.loads(path.read_text())
+    edit(data)
+    path.write_text(json.dumps(data))
+    return folder
+
+
+def nan_points(folder: Path) -> Scene:
+    """A scene whose points were spoiled."""
+    scene = make_scene(folder / "nan", num_frames=8, camera="moving", video_path=folder / "v.mp4")
+    with np.load(scene.path / "camera.npz") as data:
+        arrays = dict(data)
+    arrays["0.points_slam"][3] = np.nan
+    np.savez(scene.path / "camera.npz", **arrays)
+    return scene
+
+
+BAD: dict[str, tuple[Callable[[Path], Path], list[str], str]] = {
+    "nothing there": (lambda f: f / "no", [], "expected a scene"),
+    "a video, not a scene": (lambda f: write_clip(f / "v.mp4"), [], "expected a scene"),
+    "no pictures": (
+        lambda f: change(write_nerf(f / "a"), lambda d: d.update(frames=[])), [], "pictures",
+    ),
+    "pictures that do not exist": (
+        lambda f: change(
+            write_nerf(f / "a"), lambda d: [x.update(file_path="no.png") for x in d["frames"]]
+        ), [], "got none of 6",
+    ),
+    "one picture": (
+        lambda f: change(write_nerf(f / "a"), lambda d: d.update(frames=d["frames"][:1])), [],
+        "2 pictures",
+    ),
+    "missing poses": (
+        lambda f: change(
+            write_nerf(f / "a"), lambda d: [x.pop("transform_matrix") for x in d["frames"]]
+        ), [], "transform_matrix",
+    ),
+    "a pose with NaN": (
+        lambda f: change(
+            write_nerf(f / "a"),
+            lambda d: d["frames"][0].update(transform_matrix=[[float("nan")] * 4] * 4),
+        ), [], "finite Ts_world_camera",
+    ),
+    "a pose of another shape": (
+        lambda f: change(
+            write_nerf(f / "a"), lambda d: d["frames"][0].update(transform_matrix=[[1, 2], [3, 4]])
+        ), [], "ValueError",
+    ),
+    "points with NaN": (lambda f: nan_points(f).path, [], "NaN"),
+    "a damaged COLMAP model": (
+        lambda f: (f / "cameras.bin").write_bytes(b"\x05") and f, [], "COLMAP",
+    ),
+    "nothing to train on": (lambda f: write_nerf(f / "a"), ["--held-out", "1"], "--held-out"),
+    "no such back-end": (lambda f: write_nerf(f / "a"), ["--backend", "vulkan"], "rasterizer"),
+    "no budget": (lambda f: write_nerf(f / "a"), ["--minutes", "-1"], "--minutes"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make, extra, words = BAD[case]
+    source, out = make(tmp_path), tmp_path / "result"
+    assert call(["splat", source, "--out", out, *SHORT, *extra]) == 2
+    captured = capsys.readouterr()
+    errors = [line for line in captured.err.splitlines() if line.startswith("recon: ")]
+    assert len(errors) == 1 and words in errors[0], captured.err
+    assert "Traceback" not in captured.err and captured.out == ""
+    assert not out.exists()
+
+
+def test_rendering_refuses_what_it_cannot_show(
+    splats: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = tmp_path / "alone.ply"
+    alone.write_bytes((splats / "splats.ply").read_bytes())
+    cut = tmp_path / "cut.ply"
+    cut.write_bytes(alone.read_bytes()[:-50])
+    cases: list[tuple[list[str | Path], str]] = [
+        ([tmp_path / "no.ply"], "no.ply"),
+        ([tmp_path], "recon splat"),
+        ([alone, "--path", "spline"], "--path orbit"),
+        ([cut, "--path", "orbit"], "cut.ply"),
+        ([splats, "--size", "4", "4"], "--size"),
+    ]
+    for args, words in cases:
+        assert call(["render", *args, "-o", tmp_path / "out"]) == 2
+        assert words in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
