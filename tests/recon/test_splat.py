@@ -137,7 +137,7 @@ def test_a_camera_that_stands_is_told_what_to_expect(
     assert "stands at one place" in capsys.readouterr().err
 
 
-def change(folder: Path, edit: Callable[[dict], None]) -> Path:
+def change(folder: Path, edit: Callable[[dict], object]) -> Path:
     """The NeRF folder with its transforms.json edited."""
     path = folder / "transforms.json"
     data = json.loads(path.read_text())
@@ -154,6 +154,11 @@ def nan_points(folder: Path) -> Scene:
     arrays["0.points_slam"][3] = np.nan
     np.savez(scene.path / "camera.npz", **arrays)
     return scene
+
+
+def spoiled_colmap(folder: Path) -> Path:
+    (folder / "cameras.bin").write_bytes(b"\x05")
+    return folder
 
 
 BAD: dict[str, tuple[Callable[[Path], Path], list[str], str]] = {
@@ -189,7 +194,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], list[str], str]] = {
     ),
     "points with NaN": (lambda f: nan_points(f).path, [], "NaN"),
     "a damaged COLMAP model": (
-        lambda f: (f / "cameras.bin").write_bytes(b"\x05") and f, [], "COLMAP",
+        spoiled_colmap, [], "COLMAP",
     ),
     "nothing to train on": (lambda f: write_nerf(f / "a"), ["--held-out", "1"], "--held-out"),
     "no such back-end": (lambda f: write_nerf(f / "a"), ["--backend", "vulkan"], "rasterizer"),

@@ -181,7 +181,7 @@ def test_initial_sizes_follow_the_spacing() -> None:
 
 def test_bad_photos_are_refused() -> None:
     photos = photos_of(cloud(5), count=3)
-    with pytest.raises(InputError, match="2 pictures .* got 1 of 2"):
+    with pytest.raises(InputError, match=r"2 pictures .* got 1 of 2"):
         photos.take(np.array([0, 1])).split(8)
     with pytest.raises(InputError, match="got none"):
         photos.take(np.array([], int))
