@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -21,6 +23,22 @@ MIN_POINTS = 12
 START_PX, INLIER_PX = 12.0, 2.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class FrameMatches:
+    """Where a frame saw points of the map: points_px (N, 2), points_map (N, 3); N may be 0."""
+
+    points_px: np.ndarray
+    points_map: Array
+
+
+def match_frame(tracks: BackgroundTracks, mapped: KeyframeMap, i: int) -> FrameMatches:
+    """Frame i's background points that the map knows."""
+    _, here, there = np.intersect1d(
+        tracks.ids[i], mapped.track_ids, assume_unique=True, return_indices=True
+    )
+    return FrameMatches(points_px=tracks.points[i][here], points_map=mapped.track_points_map[there])
+
+
 def place_frames(
     tracks: BackgroundTracks, mapped: KeyframeMap, *, intrinsics: Intrinsics, times: Array
 ) -> tuple[Array, np.ndarray]:
@@ -38,12 +56,10 @@ def place_frames(
     tracked = np.zeros(tracks.num_frames, bool)
     tracked[keys] = True
     for i in np.flatnonzero(~tracked).tolist():
-        _, here, there = np.intersect1d(
-            tracks.ids[i], mapped.track_ids, assume_unique=True, return_indices=True
-        )
+        match = match_frame(tracks, mapped, i)
         guess = poses[i] if keys[0] < i < keys[-1] else _nearest(poses, tracked, i)
         refined = refine_pose(
-            tracks.points[i][here], mapped.track_points_map[there],
+            match.points_px, match.points_map,
             T_map_camera=guess, intrinsics=intrinsics,
         )  # fmt: skip
         if refined is not None:
