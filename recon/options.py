@@ -54,6 +54,9 @@ class CameraOptions(ClipOptions):
     """Focal length in pixels of the video, if you know it."""
     fov: Annotated[float | None, arg(metavar="DEG")] = None
     """Field of view in degrees across the longer side, if you know it."""
+    k1: Annotated[float, arg(metavar="K1")] = 0.0
+    """Radial distortion of the lens as OpenCV and COLMAP count it (wide lenses: about -0.3 to 0);
+    frames are straightened as they are read. Needs --focal or --fov."""
     device: Literal["cpu"] = "cpu"
     """Where networks and fits run; no stage has a GPU back-end yet."""
 
@@ -62,6 +65,7 @@ class CameraOptions(ClipOptions):
         _check_range("--fov", self.fov, 1, 170, "degrees")
         if self.focal is not None and self.fov is not None:
             raise InputError("expected --focal or --fov, got both; give one of them")
+        _check_range("--k1", self.k1, -1, 1, "(no unit)")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -116,6 +116,9 @@ def _opened(
         max_height=options.max_height,
         fps=options.fps,
         playback_speed=options.playback_speed,
+        k1=options.k1,
+        focal_px=options.focal if options.k1 else None,
+        fov_deg=options.fov if options.k1 else None,
     )
     check_backends(options)
     sha256 = open_source(clip).sha256()  # before the folder is made: a bad video leaves none

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
+from recon.core.camera import Intrinsics
 from recon.core.errors import InputError
 from recon.core.stage import Progress, no_progress
 from recon.core.video import Frame, VideoInfo
@@ -37,6 +38,8 @@ class VideoConfig:
         fps: frame rate of a folder of images or of a file that holds no times.
         playback_speed: how fast the file plays compared to what was filmed; 0.25 for footage
             slowed down four times. Frame times are those of what was filmed.
+        k1: radial distortion of the lens, taken out of every frame; see `recon.lens`.
+        focal_px, fov_deg: of the lens, one of the two, and only with k1.
     """
 
     path: str = ""
@@ -46,12 +49,17 @@ class VideoConfig:
     max_height: int | None = None
     fps: float | None = None
     playback_speed: float = 1.0
+    k1: float = 0.0
+    focal_px: float | None = None
+    fov_deg: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.playback_speed < math.inf:
             raise InputError(
                 f"--playback-speed: expected a positive number, got {self.playback_speed}"
             )
+        if self.k1 and (self.focal_px is None) == (self.fov_deg is None):
+            raise InputError("expected --focal or --fov beside --k1, which counts in focal lengths")
         if self.stride < 1:
             raise InputError(f"--stride: expected 1 or more, got {self.stride}")
         for flag, value in (("--start", self.start), ("--end", self.end)):
@@ -155,10 +163,11 @@ class VideoReader:
         index = 0
         # Damage was judged once, when the clip was opened; from then on a frame is its time.
         since, until = _bounds(self.config)
+        straighten = _straightener(self.config, info)
         for picture in open_source(self.config).pictures(since=since, until=until):
             time = picture.time * self.config.playback_speed
             if time == wanted[index]:
-                image = _fit(picture.rgb(), info.width, info.height)
+                image = straighten(_fit(picture.rgb(), info.width, info.height))
                 yield Frame(index=index, time=time, image=image)
                 index += 1
                 if index == len(wanted):
@@ -206,6 +215,21 @@ def _fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
     import cv2
 
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _straightener(config: VideoConfig, info: VideoInfo) -> Callable[[np.ndarray], np.ndarray]:
+    """What takes the lens's distortion out of a frame; nothing where none is known."""
+    if not config.k1:
+        return lambda image: image
+    from recon.lens import Straightener
+
+    focal = config.focal_px
+    if config.fov_deg is not None:
+        focal = Intrinsics.from_fov(
+            info.width, info.height, fov_deg=config.fov_deg, source="user"
+        ).fx
+    assert focal is not None, "VideoConfig checked it"
+    return Straightener(config.k1, focal_px=focal, width=info.width, height=info.height)
 
 
 def _too_few(config: VideoConfig, num_frames: int, num_broken: int, warnings: Sequence[str]) -> str:
