@@ -35,6 +35,7 @@ class TrainingConfig:
         mode: of the rasterizer. sh_degree: highest, reached by a third of the training.
         similarity: weight of structural similarity against the mean difference.
         opacity_weight, scale_weight: regularisers of the mcmc strategy.
+        hole_weight: of light that comes through where pictures are ignored.
         exposure: whether each picture gets its own gain and offset per channel.
         random_points: to start from where none are known. first_size: of the Gaussians at the
             start, in distances to their neighbours. coarse_until: share of the training that
@@ -52,6 +53,7 @@ class TrainingConfig:
     similarity: float = 0.2
     opacity_weight: float = 0.01
     scale_weight: float = 0.01
+    hole_weight: float = 0.05
     exposure: bool = False
     refine_poses: bool = False
     pose_rate: float = 1e-4
@@ -152,6 +154,10 @@ class Training:
             colour = self.adjust.exposed(colour, i)
         photo, keep = self._photo(photos, i)
         loss = self._loss(colour, photo, keep) + self._regularisers(gaussians)
+        if keep is not None:
+            # What is hidden in every picture would stay a black hole: its surroundings close it.
+            hole = (1 - rendering.alpha[0])[~keep].sum() / keep.sum().clamp(min=1)
+            loss = loss + config.hole_weight * hole
         loss.backward()
         self.steps_done += 1
         parameters.step(self.progress)
