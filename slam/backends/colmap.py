@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 import pycolmap
 
-from recon.core.camera import CameraTrajectory, Intrinsics
-from slam.backends.base import CameraProblem, CameraSolution
-from slam.backends.tracks import (
-    gaps,
-    judge_focal,
-    map_numbers,
-    no_model,
-    require_trust,
-    trust_decision,
-    video_focal_range,
-)
+from recon.core.camera import Intrinsics
+from recon.core.geometry import Array
+from slam.backends.base import CameraProblem
+from slam.backends.tracks import MappedCamera
 from slam.features import KeyframeFeatures
 from slam.mapping import (
     KeyframeMap,
@@ -38,45 +31,32 @@ MAX_SIFT = 1024
 OVERLAP = 5
 
 
-class ColmapCamera:
+class ColmapCamera(MappedCamera):
     """COLMAP with its global mapper; slow, and the yardstick for `tracks`."""
 
+    backend = "colmap"
     every_frame = True
     mapper: Literal["global", "incremental"] = "global"
 
-    def solve(self, problem: CameraProblem) -> CameraSolution:
-        tracks, intrinsics = problem.tracks, problem.intrinsics
-        small = intrinsics.resized(tracks.width, tracks.height)
-        guess = intrinsics.source == "prior"
-        focal_range = video_focal_range(small) if guess else None
-        mapped = map_frames(
-            tracks, small, mapper=self.mapper, focal_range=focal_range, seed=problem.seed
+    def reconstruct(
+        self,
+        tracks: BackgroundTracks,
+        intrinsics: Intrinsics,
+        *,
+        focal_range: tuple[float, float] | None,
+        seed: int,
+    ) -> KeyframeMap | None:
+        return map_frames(
+            tracks, intrinsics, mapper=self.mapper, focal_range=focal_range, seed=seed
         )
-        if mapped is None:
-            raise no_model(len(tracks.keyframes))
-        focal_why = ""
-        if guess:
-            intrinsics, focal_why = judge_focal(mapped, intrinsics, small=small)
-        tracked = np.zeros(tracks.num_frames, bool)
+
+    def place(
+        self, problem: CameraProblem, mapped: KeyframeMap, intrinsics: Intrinsics
+    ) -> tuple[Array, np.ndarray, dict[str, Any]]:
+        tracked = np.zeros(problem.tracks.num_frames, bool)
         tracked[mapped.rows] = True
-        numbers = map_numbers(mapped, tracks, tracked=tracked)
-        require_trust(numbers)
         times = problem.times
-        return CameraSolution(
-            trajectory=CameraTrajectory(
-                kind="moving",
-                backend="colmap",
-                intrinsics=intrinsics,
-                Ts_slam_camera=interpolate_poses(times, times[tracked], mapped.Ts_map_camera),
-                tracked=tracked,
-                points_slam=mapped.points_map,
-                point_colors=mapped.colors,
-            ),
-            focal_why=focal_why,
-            decisions=(trust_decision(numbers),),
-            warnings=gaps(tracked),
-            numbers=numbers,
-        )
+        return interpolate_poses(times, times[tracked], mapped.Ts_map_camera), tracked, {}
 
 
 class IncrementalColmapCamera(ColmapCamera):

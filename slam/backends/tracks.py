@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
@@ -9,12 +10,14 @@ import numpy as np
 
 from recon.core.camera import CameraTrajectory, Intrinsics
 from recon.core.errors import CameraError
+from recon.core.geometry import Array
 from recon.core.stage import Check, Decision
 from slam.backends.base import CameraProblem, CameraSolution
 from slam.features import describe
 from slam.intrinsics import MAX_FOV_DEG, MIN_FOV_DEG
 from slam.mapping import KeyframeMap, map_keyframes
-from slam.resection import place_frames
+from slam.refine_path import RefinedPath, refine_path
+from slam.resection import match_frame, place_frames
 from slam.tracks import LONG_SIDE, BackgroundTracks
 
 MIN_KEYFRAMES, MIN_TRACKED = 0.7, 0.7
@@ -28,16 +31,35 @@ OTHER_FLAGS = (
 )
 
 
-class TracksCamera:
-    """Structure from motion on the keyframes' KLT points and SIFT, the rest from KLT points."""
+class MappedCamera(ABC):
+    """A back-end that reconstructs keyframes and judges the result; how is its subclass's own."""
+
+    backend: str
+
+    @abstractmethod
+    def reconstruct(
+        self,
+        tracks: BackgroundTracks,
+        intrinsics: Intrinsics,
+        *,
+        focal_range: tuple[float, float] | None,
+        seed: int,
+    ) -> KeyframeMap | None:
+        """As `map_keyframes`, from the keyframes of `tracks`."""
+
+    @abstractmethod
+    def place(
+        self, problem: CameraProblem, mapped: KeyframeMap, intrinsics: Intrinsics
+    ) -> tuple[Array, np.ndarray, dict[str, Any]]:
+        """As `place_frames`: poses (T, 4, 4) of all frames, and which of them were seen, (T,);
+        more numbers, JSON-native."""
 
     def solve(self, problem: CameraProblem) -> CameraSolution:
         tracks, intrinsics = problem.tracks, problem.intrinsics
         small = intrinsics.resized(tracks.width, tracks.height)
-        features = [describe(tracks, keyframe) for keyframe in tracks.keyframes]
         guess = intrinsics.source == "prior"
-        mapped = map_keyframes(
-            features,
+        mapped = self.reconstruct(
+            tracks,
             small,
             focal_range=video_focal_range(small) if guess else None,
             seed=problem.seed,
@@ -47,16 +69,15 @@ class TracksCamera:
         focal_why = ""
         if guess:
             intrinsics, focal_why = judge_focal(mapped, intrinsics, small=small)
-        poses, tracked = place_frames(
-            tracks, mapped, times=problem.times,
-            intrinsics=intrinsics.resized(tracks.width, tracks.height),
-        )  # fmt: skip
-        numbers = map_numbers(mapped, tracks, tracked=tracked)
+        poses, tracked, placing = self.place(
+            problem, mapped, intrinsics.resized(tracks.width, tracks.height)
+        )
+        numbers = map_numbers(mapped, tracks, tracked=tracked) | placing
         require_trust(numbers)
         return CameraSolution(
             trajectory=CameraTrajectory(
                 kind="moving",
-                backend="tracks",
+                backend=self.backend,
                 intrinsics=intrinsics,
                 Ts_slam_camera=poses,
                 tracked=tracked,
@@ -68,6 +89,34 @@ class TracksCamera:
             warnings=gaps(tracked),
             numbers=numbers,
         )
+
+
+class TracksCamera(MappedCamera):
+    """Structure from motion on the keyframes' KLT points and SIFT, the rest from KLT points."""
+
+    backend = "tracks"
+
+    def reconstruct(
+        self,
+        tracks: BackgroundTracks,
+        intrinsics: Intrinsics,
+        *,
+        focal_range: tuple[float, float] | None,
+        seed: int,
+    ) -> KeyframeMap | None:
+        features = [describe(tracks, keyframe) for keyframe in tracks.keyframes]
+        return map_keyframes(features, intrinsics, focal_range=focal_range, seed=seed)
+
+    def place(
+        self, problem: CameraProblem, mapped: KeyframeMap, intrinsics: Intrinsics
+    ) -> tuple[Array, np.ndarray, dict[str, Any]]:
+        tracks, times = problem.tracks, problem.times
+        poses, tracked = place_frames(tracks, mapped, times=times, intrinsics=intrinsics)
+        held = np.zeros(tracks.num_frames, bool)
+        held[[tracks.keyframes[row].index for row in mapped.rows]] = True
+        matches = [match_frame(tracks, mapped, i) for i in range(tracks.num_frames)]
+        path = refine_path(poses, matches, held=held, times=times, intrinsics=intrinsics)
+        return path.Ts_map_camera, tracked, path_numbers(path)
 
 
 def map_numbers(
@@ -94,6 +143,15 @@ def map_numbers(
     if mapped.focal_relative_std is not None:
         numbers["focal_relative_std"] = round(mapped.focal_relative_std, 3)
     return numbers | {"path_checks": [asdict(check) for check in trust_checks(numbers)]}
+
+
+def path_numbers(path: RefinedPath) -> dict[str, Any]:
+    """How many frames saw few points, and how far their poses moved (median scene depths)."""
+    return {
+        "few_points": int(path.few.sum()),
+        "few_points_moved": round(float(path.moved.max()), 5),
+        "few_points_turned_deg": round(float(np.degrees(path.turned.max())), 4),
+    }
 
 
 def no_model(num_keyframes: int) -> CameraError:
