@@ -17,7 +17,10 @@ FEW_POINTS = 30
 # many of them in one corner tell less than a handful all over the picture.
 FEW_STD_RATIO = 3.0
 MIN_WELL_TRACKED = 10
-MAX_BRIDGE_SECONDS = 0.5
+MAX_BRIDGE_SECONDS, MIN_SEEN = 0.5, 4
+# Of the typical pose's information, what holds a pose near its start: lines of points leave it
+# free to slide.
+ANCHOR = 1e-6
 ITERATIONS = 5
 KERNEL_STDS = 3.0
 MIN_NOISE_PX = 1e-4
@@ -83,9 +86,11 @@ def refine_path(
     prior = _Prior.learn(start, times, variances=variances, known=well | held)
     if not few.any() or prior is None:
         return _compare(start, start, few=few)
-    bridged = few & ~_long_gaps(np.array([len(m.points_px) for m in matches]) == 0, times)
-    poses = _solve(start, matches, information, free=bridged, prior=prior,
-                   noise_px=noise_px, intrinsics=intrinsics)  # fmt: skip
+    linked = _linked(np.array([len(m.points_px) >= MIN_SEEN for m in matches]) | held, times)
+    information[~linked] = 0
+    poses = _solve(start, matches, information, free=few & linked, prior=prior,
+                   anchor=np.diag(np.repeat(ANCHOR / typical, 3)), noise_px=noise_px,
+                   intrinsics=intrinsics)  # fmt: skip
     return _compare(start, poses, few=few)
 
 
@@ -104,6 +109,7 @@ def _solve(
     *,
     free: np.ndarray,
     prior: _Prior,
+    anchor: Array,
     noise_px: float,
     intrinsics: Intrinsics,
 ) -> Array:
@@ -113,15 +119,17 @@ def _solve(
     come from many of them and not from the last two.
     """
     poses, information = start, information.copy()
-    used = free | information.any(axis=(1, 2))  # all but frames in long gaps
+    used = free | information.any(axis=(1, 2))
     information[~used] = np.eye(6)
     for _ in range(ITERATIONS):
-        gradient = np.einsum("tij,tj->ti", information, _difference(poses, start))
+        to_start = _difference(poses, start)
+        gradient = np.einsum("tij,tj->ti", information, to_start)
         for i in np.flatnonzero(free).tolist():
             residual, jacobian = _reprojection(poses[i], matches[i], intrinsics)
             # Points that disagree with the map are trusted as little as they agree.
             noise = max(noise_px, _spread(residual))
-            information[i], gradient[i] = _normal_equations(residual, jacobian, noise)
+            seen, pull = _normal_equations(residual, jacobian, noise)
+            information[i], gradient[i] = seen + anchor, pull + anchor @ to_start[i]
         bands, pull = prior.equations(poses, used=used)
         for k in range(6):
             bands[: 6 - k, :, k] += information[:, k:, k].T
@@ -247,11 +255,16 @@ def _variances(information: Array) -> Array:
     return diagonal.reshape(-1, 2, 3).mean(axis=2)
 
 
-def _long_gaps(empty: np.ndarray, times: Array) -> np.ndarray:
-    """Which empty frames (T,) lie in runs too long to be bridged."""
-    out = np.zeros(len(empty), bool)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], empty.astype(int), [0]])))
+def _linked(seen: np.ndarray, times: Array) -> np.ndarray:
+    """Frames (T,) that the prior joins to others: not in long runs that see nothing, and not
+    alone between two of them."""
+    usable = seen.copy()
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], (~seen).astype(int), [0]])))
     for start, end in edges.reshape(-1, 2).tolist():
-        if times[end - 1] - times[start] > MAX_BRIDGE_SECONDS:
-            out[start:end] = True
+        seconds = times[min(end, len(times) - 1)] - times[max(start - 1, 0)]
+        usable[start:end] = seconds <= MAX_BRIDGE_SECONDS
+    triples = usable[:-2] & usable[1:-1] & usable[2:]
+    out = np.zeros(len(seen), bool)
+    for k in range(3):
+        out[k : len(seen) - 2 + k] |= triples
     return out

@@ -143,6 +143,24 @@ def test_a_short_gap_is_bridged_and_a_long_one_left() -> None:
     np.testing.assert_array_equal(slow.refined(), slow.resected)
 
 
+def test_what_nothing_determines_stays_where_it_is() -> None:
+    """A frame alone in a long gap, and all points on one ray."""
+    blind = walk(noise_px=0.3, few=0)
+    times = np.where(np.arange(NUM_FRAMES) < 45, blind.times, blind.times + 1)
+    times = times + np.where(np.arange(NUM_FRAMES) < 46, 0.0, 1.0)
+    point = transform_points(
+        blind.truth[45], np.array([[0.0, 0, 2], [0, 0, 3], [0, 0, 4], [0, 0, 5]])
+    )
+    centre = np.full((4, 2), [CAMERA.cx, CAMERA.cy])
+    for frames, clock in (([45], times), (FEW.tolist(), blind.times)):
+        matches = list(blind.matches)
+        for i in frames:
+            matches[i] = FrameMatches(points_px=centre, points_map=point)
+        path = refine_path(blind.resected, matches, held=blind.held, times=clock, intrinsics=CAMERA)
+        assert np.all(path.moved < 0.5)
+        assert path.moved.any() == (len(frames) > 1)
+
+
 def test_nothing_changes_where_no_frames_tell_how_the_camera_moves() -> None:
     poor = walk(noise_px=0.3, few=4, few_noise_px=1.0)
     starved = [
