@@ -17,9 +17,9 @@ from splatting.densify import Classic, Mcmc, Strategy
 from splatting.gaussians import MAX_SH_DEGREE, Cameras, Gaussians
 from splatting.losses import psnr, ssim
 from splatting.parameters import LearningRates, Parameters, initial_gaussians
-from splatting.paths import focus_of
 from splatting.photos import Photos
 from splatting.rasterize import rasterize
+from splatting.starts import fill_bare, points_in_view
 
 MOST_STEPS = 30_000
 """As many as 3DGS trains; more hardly help."""
@@ -270,29 +270,18 @@ def first_gaussians(photos: Photos, config: TrainingConfig) -> Gaussians:
     if points is None or colours is None or len(points) < 10:
         points = points_in_view(photos, config.random_points, generator)
         colours = generator.uniform(size=points.shape)
-    if len(points) > config.most:
-        rows = generator.choice(len(points), config.most, replace=False)
+        more, their_colours = points[:0], colours[:0]
+    else:
+        more, their_colours = fill_bare(photos, points)
+    room = max(config.most // 2, config.most - len(more))
+    if len(points) > room:
+        rows = generator.choice(len(points), room, replace=False)
         points, colours = points[rows], colours[rows]
+    points = np.concatenate((points, more))[: config.most]
+    colours = np.concatenate((colours, their_colours))[: config.most]
     opacity = 0.5 if config.strategy == "mcmc" else 0.1
     return initial_gaussians(
         points, colours, degree=config.sh_degree, opacity=opacity, size=config.first_size
-    )
-
-
-def points_in_view(photos: Photos, count: int, generator: np.random.Generator) -> np.ndarray:
-    """Random points along pixels' rays, up to three times as far as the point that the cameras
-    look at."""
-    centres, axes = photos.Ts_world_camera[:, :3, 3], photos.Ts_world_camera[:, :3, 2]
-    along = np.einsum("ck,ck->c", focus_of(photos.Ts_world_camera) - centres, axes)
-    distance = float(np.median(along))
-    rows = generator.integers(len(photos), size=count)
-    height, width = photos.images.shape[1:3]
-    pixels = generator.uniform(size=(count, 2)) * (width, height)
-    pixels = np.concatenate((pixels, np.ones((count, 1))), axis=1)
-    rays = np.einsum("cij,cj->ci", np.linalg.inv(photos.Ks[rows]), pixels)
-    depths = distance * generator.uniform(0.2, 3.0, size=(count, 1))
-    return centres[rows] + np.einsum(
-        "cij,cj->ci", photos.Ts_world_camera[rows, :3, :3], rays * depths
     )
 
 

@@ -15,7 +15,7 @@ from splatting.gaussians import Gaussians
 from splatting.parameters import LearningRates, Parameters, initial_gaussians
 from splatting.photos import Photos
 from splatting.rasterize import rasterize
-from splatting.training import Training, TrainingConfig, evaluate, points_in_view
+from splatting.training import Training, TrainingConfig, evaluate
 from tests.splatting.scenes import cloud
 
 WIDTH, HEIGHT = 36, 24
@@ -159,18 +159,6 @@ def test_dead_gaussians_move_onto_living_ones() -> None:
     nearest = torch.cdist(parameters.means.values.detach()[:10], alive).amin(1)
     assert nearest.max() < 1e-2 < torch.pdist(alive).min()
     assert len(parameters) == 40
-
-
-def test_points_without_sfm_lie_in_view() -> None:
-    photos = replace(photos_of(cloud(20)), points=None, colours=None)
-    points = points_in_view(photos, 500, np.random.default_rng(0))
-    inside = np.zeros(500, bool)
-    for T, K in zip(photos.Ts_world_camera, photos.Ks, strict=True):
-        camera = (points - T[:3, 3]) @ T[:3, :3]
-        pixel = camera[:, :2] / camera[:, 2:] * K[0, 0] + K[:2, 2]
-        in_picture = (pixel >= 0).all(1) & (pixel <= (WIDTH, HEIGHT)).all(1)
-        inside |= (camera[:, 2] > 0) & in_picture
-    assert inside.all()
 
 
 def test_initial_sizes_follow_the_spacing() -> None:
