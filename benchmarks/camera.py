@@ -8,11 +8,13 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from benchmarks.camera_paths import path_error_cm
 from benchmarks.camera_person import composited_person
@@ -21,7 +23,7 @@ from benchmarks.common import DATA, Row, main, row
 from recon.core.camera import CameraTrajectory
 from recon.core.errors import CameraError
 from recon.core.stage import StageReport
-from recon.core.video import Frame, VideoInfo
+from recon.core.video import Frame, FrameSource, VideoInfo
 from recon.video import VideoConfig, VideoReader
 from slam.camera import CameraConfig, estimate_camera
 
@@ -36,25 +38,45 @@ CLIPS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Timed:
-    """A run's result and cost; the result is None where the run raised CameraError."""
+    """A run's result and cost beyond decoding; the result is None where it raised CameraError.
+
+    Args:
+        cpu: seconds of all threads. per_frame_ms: wall time.
+    """
 
     result: tuple[CameraTrajectory, StageReport] | None
     cpu: float
     per_frame_ms: float
 
 
-def timed(reader: VideoReader, config: CameraConfig) -> Timed:
-    """Runs the stage; `per_frame_ms` is wall time less that of only decoding the frames."""
-    start = time.perf_counter()
-    num_frames = sum(1 for _ in reader)
-    decoding = time.perf_counter() - start
-    start, start_cpu = time.perf_counter(), time.process_time()
+def timed(clip: FrameSource, config: CameraConfig) -> Timed:
+    """Runs the stage, and takes off what only decoding the frames costs."""
+    start = _clocks()
+    num_frames = sum(1 for _ in clip)
+    decoding, start = _clocks() - start, _clocks()
     try:
-        result = estimate_camera(reader, reader.info, lambda *_: None, config)
+        result = estimate_camera(clip, clip.info, lambda *_: None, config)
     except CameraError:
         result = None
-    wall, cpu = time.perf_counter() - start, time.process_time() - start_cpu
-    return Timed(result=result, cpu=cpu, per_frame_ms=1000 * (wall - decoding) / num_frames)
+    wall, cpu = (_clocks() - start - decoding).tolist()
+    return Timed(result=result, cpu=cpu, per_frame_ms=1000 * wall / num_frames)
+
+
+def _clocks() -> np.ndarray:
+    """Wall and CPU seconds."""
+    return np.array([time.perf_counter(), time.process_time()])
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """OpenCV and the linear algebra on one thread, so that CPU seconds count no waiting threads."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        with threadpool_limits(limits=1):
+            yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def handheld(num_frames: int, *, known_focal: bool) -> Iterator[Row]:
@@ -100,19 +122,27 @@ def classes(limit: int | None) -> Iterator[Row]:
 
 
 def backends(num_frames: int) -> Iterator[Row]:
-    """Path error and CPU time of the moving camera's other back-ends, focal length known."""
+    """Path error and CPU time of the moving camera's back-ends, focal length known, one thread."""
     folder = DATA / "handheld_rgb"
     with np.load(folder / "truth.npz") as truth:
         poses, focal = truth["Ts_world_camera"][:num_frames], float(truth["K"][0, 0])
     reader = VideoReader.open(folder, VideoConfig(fps=30, end=(num_frames - 0.5) / 30))
-    for backend in ("colmap", "colmap_incremental", "dense_ba"):
-        run = timed(reader, CameraConfig(focal_px=focal, kind="moving", backend=backend))
+    errors, cpu = {}, {}
+    for backend in ("tracks", "colmap", "colmap_incremental", "dense_ba"):
+        with one_thread():
+            run = timed(reader, CameraConfig(focal_px=focal, kind="moving", backend=backend))
         name = f"handheld {num_frames} frames, {backend}"
         yield row(f"{name}: solved", run.result is not None, "")
         if run.result is not None:
-            error = path_error_cm(run.result[0].Ts_slam_camera, poses)
-            yield row(f"{name}: path error", error, "cm")
+            errors[backend] = path_error_cm(run.result[0].Ts_slam_camera, poses)
+            yield row(f"{name}: path error", errors[backend], "cm")
+        cpu[backend] = run.cpu
         yield row(f"{name}: CPU time", run.cpu, "s")
+    name = f"handheld {num_frames} frames"
+    share = 100 * cpu["tracks"] / cpu["colmap"]
+    yield row(f"{name}: tracks CPU / SIFT-global CPU", share, "%", at_most=25)
+    excess = errors.get("tracks", np.inf) / min(errors.values(), default=1.0)
+    yield row(f"{name}: tracks ATE / best ATE", excess, "x", at_most=1.1)
 
 
 class Looped:
@@ -134,19 +164,21 @@ class Looped:
 
 
 def growth() -> Iterator[Row]:
-    """Time of 600, 1200 and 2400 frames, and the process's largest memory after each."""
+    """CPU time of 600, 1200 and 2400 frames, and the process's largest memory after each."""
+    with np.load(DATA / "handheld_rgb" / "truth.npz") as truth:
+        config = CameraConfig(focal_px=float(truth["K"][0, 0]))
     before = None
     for num_frames in (600, 1200, 2400):
-        clip = Looped(num_frames)
-        start = time.perf_counter()
-        estimate_camera(clip, clip.info, lambda *_: None, CameraConfig(focal_px=585.0))
-        wall = time.perf_counter() - start
-        yield row(f"{num_frames} frames: time", wall, "s")
+        with one_thread():
+            run = timed(Looped(num_frames), config)
+        yield row(f"{num_frames} frames: solved", run.result is not None, "", at_least=1)
+        yield row(f"{num_frames} frames: CPU time", run.cpu, "s")
         if before is not None:
-            yield row(f"{num_frames} frames: over half as many", wall / before, "x", at_most=2.2)
+            ratio = run.cpu / before
+            yield row(f"{num_frames} frames: CPU over half as many", ratio, "x", at_most=2.2)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         yield row(f"{num_frames} frames: peak memory", peak, "MiB")
-        before = wall
+        before = run.cpu
 
 
 def measure(quick: bool, pictures: Path | None) -> Iterator[Row]:

@@ -23,14 +23,20 @@ from recon.core.geometry import (
 )
 from slam.features import KeyframeFeatures, loop_pairs, match
 
-# Neighbours for the short baselines, powers of two for the longer ones.
-PAIR_OFFSETS = (1, 2, 3, 4, 6, 8, 16, 32, 64)
+# Neighbours for the short baselines; what is farther apart is for the loops to find, and so many
+# of them hold any clip together: more only fill the bundle's equations.
+PAIR_OFFSETS = (1, 2, 3, 4, 6, 8, 16)
+MAX_LOOPS = 120
 MIN_MATCHES = 20
 MIN_SECOND_SHARE, MAX_SECOND_ERROR = 0.5, 1.5
+# The check's time grows with the square of its keyframes; of longer clips it sees the middle.
+MAX_CHECKED = 80
 EPIPOLAR_PX, MIN_TRIALS, MAX_TRIALS, CONFIDENCE = 2.0, 30, 1000, 0.99
 # Tracks per keyframe from which the global mapper starts: its search for places grows fast with
 # them, and all others are triangulated afterwards.
 START_TRACKS = 150
+# Steps that lower the cost by less took a sixth of the mapper's time on 600 frames, for nothing.
+BUNDLE_TOLERANCE = 1e-4
 MIN_FOCAL_CONTRAST = 1.03
 # Stated deviations above this were too small on rendered orbits (focal lengths off by 31 and 40 %),
 # and the prior is hardly worse.
@@ -52,7 +58,8 @@ class KeyframeMap:
             forced 25 % off and all else adapts; None where the focal length was given.
         reprojection_px: mean over all observations. triangulation_deg: median over points of the
             widest angle between two of their rays.
-        agreement: with a second mapper; None where that found no model as good.
+        agreement: with a second mapper, over the middle MAX_CHECKED keyframes where there are
+            more; None where that found no model as good.
     """
 
     rows: np.ndarray
@@ -79,7 +86,8 @@ class Agreement:
     """How two mappers' keyframes differ after the best similarity.
 
     Args:
-        shared: share of the first's keyframes that the second registered as well.
+        shared: share of the first's keyframes, of those that were checked, that the second
+            registered as well.
         position: median distance of the camera centres, in median scene depths.
         rotation_deg: median angle.
     """
@@ -121,22 +129,24 @@ def map_keyframes(
             pycolmap.calibrate_view_graph(database, calibrate)
         options = global_options(refine_focal, seed)
         options.mapper.track_required_tracks_per_view = START_TRACKS
+        solver = options.mapper.bundle_adjustment.ceres.solver_options
+        solver.function_tolerance = BUNDLE_TOLERANCE
         model = largest(pycolmap.global_mapping(database, folder, folder, options))
         if model is None:
             return None
         model, focal = judge_model(model, intrinsics, focal_range)
         _set_focal(database, model)
-        second = largest(
-            pycolmap.incremental_mapping(database, folder, folder, _checking_options(seed))
-        )
-    mapped = read_model(model, features, focal)
+        mapped = read_model(model, features, focal)
+        checked = _middle(mapped.rows)
+        options = _checking_options(checked, seed)
+        second = largest(pycolmap.incremental_mapping(database, folder, folder, options))
     # Walking ahead, the incremental mapper often starts from a bad pair; its pictures' own error
     # gives that away, and a worse explanation says nothing against a better one.
-    if second is None or second.num_reg_images() < MIN_SECOND_SHARE * len(mapped.rows):
+    if second is None or second.num_reg_images() < MIN_SECOND_SHARE * len(checked):
         return mapped
     if second.compute_mean_reprojection_error() > MAX_SECOND_ERROR * mapped.reprojection_px:
         return mapped
-    return replace(mapped, agreement=_agreement(mapped, second))
+    return replace(mapped, agreement=_agreement(mapped, second, num_checked=len(checked)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,11 +209,19 @@ def _set_focal(database: Path, model: pycolmap.Reconstruction) -> None:
         db.update_camera(next(iter(model.cameras.values())))
 
 
-def _agreement(mapped: KeyframeMap, second: pycolmap.Reconstruction) -> Agreement:
-    """Of the map with another model of the same images."""
+def _middle(rows: np.ndarray) -> np.ndarray:
+    """The middle MAX_CHECKED of the keyframes, or all where there are fewer."""
+    start = max(len(rows) - MAX_CHECKED, 0) // 2
+    return rows[start : start + MAX_CHECKED]
+
+
+def _agreement(
+    mapped: KeyframeMap, second: pycolmap.Reconstruction, *, num_checked: int
+) -> Agreement:
+    """Of the map with another model of `num_checked` of the same images."""
     others = {i.image_id - 1: _pose(i) for i in posed_images(second)}
     places = [k for k, row in enumerate(mapped.rows.tolist()) if row in others]
-    shared = len(places) / len(mapped.rows)
+    shared = len(places) / num_checked
     if len(places) < 3:
         return Agreement(shared=shared, position=float("inf"), rotation_deg=180.0)
     first = mapped.Ts_map_camera[places]
@@ -291,9 +309,10 @@ def incremental_options(*, refine_focal: bool, seed: int) -> pycolmap.Incrementa
     return options
 
 
-def _checking_options(seed: int) -> pycolmap.IncrementalPipelineOptions:
-    """The incremental mapper as a check: it need not polish what differs by a thousandth."""
+def _checking_options(rows: np.ndarray, seed: int) -> pycolmap.IncrementalPipelineOptions:
+    """The incremental mapper as a check of some keyframes: no polish below a thousandth."""
     options = incremental_options(refine_focal=False, seed=seed)
+    options.image_names = [_name(row) for row in rows.tolist()]
     options.ba_local_max_refinements = options.ba_global_max_refinements = 1
     options.ba_local_function_tolerance, options.ba_global_function_tolerance = 1e-3, 1e-4
     return options
@@ -329,14 +348,20 @@ def _write_database(
             db.write_frame(frame, use_frame_id=True)
             db.write_keypoints(row + 1, item.points.astype(np.float32))
         lines = []
-        near = [(a, a + k) for a in range(len(features)) for k in PAIR_OFFSETS]
-        near = [(a, b) for a, b in near if b < len(features)]
-        for a, b in sorted({*near, *loop_pairs(features)}):
+        for a, b in _pairs(features):
             matches = match(features[a], features[b])
             if len(matches) >= MIN_MATCHES:
                 db.write_matches(a + 1, b + 1, matches.astype(np.uint32))
                 lines.append(f"{_name(a)} {_name(b)}\n")
     pairs.write_text("".join(lines))
+
+
+def _pairs(features: Sequence[KeyframeFeatures]) -> list[tuple[int, int]]:
+    """The keyframes to match, the earlier first: neighbours, and a spread of the loops."""
+    near = {(a, a + k) for k in PAIR_OFFSETS for a in range(len(features) - k)}
+    loops = loop_pairs(features)
+    spread = np.linspace(0, len(loops) - 1, min(len(loops), MAX_LOOPS)).astype(int)
+    return sorted(near | {loops[k] for k in spread.tolist()})
 
 
 def _name(row: int) -> str:

@@ -35,6 +35,19 @@ def test_a_rotation_is_found_under_forty_percent_of_lies(rotvec: Array) -> None:
     assert np.median(residuals[:120]) > 5
 
 
+@pytest.mark.parametrize("off", [0.0, 0.03])
+def test_a_start_nearby_leads_to_the_rotation_of_a_cold_start(off: float) -> None:
+    rotvec = np.array([0.05, -0.12, 0.03])
+    a, b = turned(rotvec, INTRINSICS)
+    b = b.copy()
+    b[:90] += np.random.default_rng(1).uniform([5, -3], [40, 3], (90, 2))
+    cold, cold_residuals = fit_rotation(a, b, INTRINSICS)
+    start = rotvec_to_matrix(rotvec + off)
+    warm, warm_residuals = fit_rotation(a, b, INTRINSICS, start=start)
+    np.testing.assert_allclose(warm, cold, atol=3e-5)
+    np.testing.assert_allclose(warm_residuals, cold_residuals, atol=0.02)
+
+
 def test_a_step_aside_cannot_be_read_as_a_rotation() -> None:
     rng = np.random.default_rng(0)
     a = rng.uniform([20, 20], [620, 340], (300, 2))
