@@ -35,7 +35,7 @@ EPIPOLAR_PX, MIN_TRIALS, MAX_TRIALS, CONFIDENCE = 2.0, 30, 1000, 0.99
 # Tracks per keyframe from which the global mapper starts: its search for places grows fast with
 # them, and all others are triangulated afterwards.
 START_TRACKS = 150
-# Steps that lower the cost by less took a sixth of the mapper's time on 600 frames, for nothing.
+# Steps that lower the cost by less took an eighth of the mapper's time on 600 frames, for nothing.
 BUNDLE_TOLERANCE = 1e-4
 MIN_FOCAL_CONTRAST = 1.03
 # Stated deviations above this were too small on rendered orbits (focal lengths off by 31 and 40 %),
