@@ -1,0 +1,78 @@
+"""Photographs from COLMAP's models and from lenses that bend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pycolmap
+import pytest
+
+from recon.core.errors import InputError
+from splatting.photos import load_colmap, undistorted
+from tests.splatting.test_triangulation import wall_photos
+
+
+def write_colmap(folder: Path) -> Path:
+    """The pictures of a wall with their model, as COLMAP leaves them."""
+    photos, model = wall_photos(3), pycolmap.Reconstruction()
+    (folder / "images").mkdir(parents=True)
+    (folder / "sparse" / "0").mkdir(parents=True)
+    params = [120.0, 120.0, 80.0, 60.0]
+    camera = pycolmap.Camera(model="PINHOLE", width=160, height=120, params=params, camera_id=1)
+    model.add_camera_with_trivial_rig(camera)
+    for i, T in enumerate(photos.Ts_world_camera):
+        cv2.imwrite(str(folder / "images" / f"{i}.png"), photos.images[i][..., ::-1])
+        image = pycolmap.Image(name=f"{i}.png", camera_id=1, image_id=i + 1)
+        model.add_image_with_trivial_frame(image, pycolmap.Rigid3d(np.linalg.inv(T)[:3]))
+    model.add_point3D(np.array([0.0, 0, 3]), pycolmap.Track(), np.array([255, 0, 51], np.uint8))
+    model.write(str(folder / "sparse" / "0"))
+    return folder
+
+
+def test_a_colmap_folder_is_read_as_it_was_written(tmp_path: Path) -> None:
+    folder, expected = write_colmap(tmp_path / "c"), wall_photos(3)
+    photos = load_colmap(folder / "sparse" / "0", folder / "images")
+    assert np.array_equal(photos.images, expected.images)
+    assert np.allclose(photos.Ts_world_camera, expected.Ts_world_camera)
+    assert np.allclose(photos.Ks, expected.Ks)
+    assert photos.points is not None and np.allclose(photos.points, [[0, 0, 3]])
+    assert photos.colours is not None and np.allclose(photos.colours, [[1, 0, 0.2]])
+    half = load_colmap(folder / "sparse" / "0", folder / "images", scale=0.5)
+    assert half.images.shape == (3, 60, 80, 3)
+    assert np.allclose(half.Ks[:, :2] * 2, expected.Ks[:, :2])
+
+
+def test_a_picture_outside_the_folder_is_refused(tmp_path: Path) -> None:
+    folder = write_colmap(tmp_path / "c")
+    model = pycolmap.Reconstruction(str(folder / "sparse" / "0"))
+    model.images[1].name = "../../secret.png"
+    model.write(str(folder / "sparse" / "0"))
+    with pytest.raises(InputError, match="inside"):
+        load_colmap(folder / "sparse" / "0", folder / "images")
+
+
+def test_what_a_lens_left_out_is_ignored() -> None:
+    K = np.array([[100.0, 0, 50], [0, 100, 40], [0, 0, 1]])
+    white = np.full((80, 100, 3), 255, np.uint8)
+    picture, empty = undistorted(white, K, np.array([0.3, 0, 0, 0]), 0.5)
+    assert picture.shape == (40, 50, 3) and empty.shape == (40, 50)
+    assert empty[0, 0] and not empty[20, 25]
+    assert (picture[~empty] == 255).all()
+    assert (picture[empty] < 255).all(axis=1).all()
+    straight, nothing = undistorted(white, K, np.zeros(4), 1.0)
+    assert np.array_equal(straight, white) and not nothing.any()
+
+
+def test_a_reduced_picture_ignores_what_touches_the_ignored() -> None:
+    photos = wall_photos(2)
+    ignored = np.zeros(photos.images.shape[:3], bool)
+    ignored[0, 7, 9] = True
+    small = type(photos)(
+        images=photos.images, Ts_world_camera=photos.Ts_world_camera, Ks=photos.Ks,
+        names=photos.names, ignored=ignored,
+    ).reduced(2)  # fmt: skip
+    assert small.ignored is not None
+    assert np.argwhere(small.ignored).tolist() == [[0, 3, 4]]
+    assert np.allclose(small.Ks[:, :2] * 2, photos.Ks[:, :2])
