@@ -26,7 +26,7 @@ class Table:
     second: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.values = self.values.detach().contiguous().requires_grad_()
+        self.values = self.values.detach().clone().contiguous().requires_grad_()
         self.first, self.second = torch.zeros_like(self.values), torch.zeros_like(self.values)
 
     @torch.no_grad()

@@ -42,3 +42,11 @@ def test_nothing_moves_without_a_gradient() -> None:
     table = Table(values=torch.ones(2, 2), rates=torch.ones(2))
     table.step(1)
     assert (table.values == 1).all()
+
+
+def test_the_values_given_are_copied() -> None:
+    given = torch.ones(2, 2)
+    table = Table(values=given, rates=torch.ones(2))
+    table.values.sum().backward()
+    table.step(1)
+    assert (given == 1).all() and (table.values != 1).all()

@@ -177,3 +177,15 @@ def test_bad_photos_are_refused() -> None:
     bad[0, 0, 0] = np.nan
     with pytest.raises(InputError, match="finite Ts_world_camera"):
         replace(photos, Ts_world_camera=bad)
+
+
+def test_compiling_before_a_budget_changes_nothing_that_is_learned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    photos = photos_of(cloud(30, degree=0))
+    config = TrainingConfig(minutes=5, steps=3, most=40)
+    compiled = Training(photos, config).run()
+    monkeypatch.setattr(Training, "_compile", lambda _: None)
+    plain = Training(photos, config)
+    assert torch.equal(compiled.means, plain.run().means)
+    assert plain.steps_done == 3
