@@ -49,6 +49,13 @@ def splat(
     options, watcher = options or SplatOptions(), watcher or Silent()
     if options.backend != "auto":
         load_backend(options.backend)
+    if options.backend == "gsplat":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise InputError(
+                "expected a CUDA device for --backend gsplat, got none; use --backend numba"
+            )
     out = out or default_folder(source)
     if out.exists() and not out.is_dir():
         raise InputError(f"expected a folder to write to, got the file {out}; use --out DIR")

@@ -16,13 +16,6 @@ BLAZEPOSE_KEYPOINTS: tuple[str, ...] = (
 )  # fmt: skip
 """The 33 BlazePose landmarks; left and right are the person's own."""
 
-BLAZEPOSE_EDGES: tuple[tuple[int, int], ...] = (
-    (11, 12), (11, 13), (13, 15), (12, 14), (14, 16), (11, 23), (12, 24), (23, 24),
-    (23, 25), (25, 27), (27, 29), (29, 31), (27, 31), (24, 26), (26, 28), (28, 30),
-    (30, 32), (28, 32), (15, 19), (16, 20), (0, 7), (0, 8),
-)  # fmt: skip
-"""Pairs of BlazePose indices to draw as a stick figure."""
-
 HAND_LINES: tuple[tuple[int, ...], ...] = tuple(
     (0, *range(first, first + 4)) for first in (1, 5, 9, 13, 17)
 )

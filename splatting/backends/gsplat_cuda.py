@@ -17,7 +17,7 @@ class GsplatRasterizer:
         if not gaussians.means.is_cuda:
             raise InputError(
                 f"expected CUDA tensors for the gsplat rasterizer, got them on "
-                f"{gaussians.means.device}; use backend='numba'"
+                f"{gaussians.means.device}; use the backend 'numba'"
             )
         try:  # gsplat 1.6 looks for the toolkit when it is imported, 1.5 at the first call
             from gsplat import rasterization  # pyright: ignore[reportMissingImports]
@@ -27,7 +27,7 @@ class GsplatRasterizer:
         if _C is None:
             raise InputError(
                 "expected the CUDA toolkit (nvcc), with which gsplat compiles itself, got none; "
-                "install it, or use --device cpu"
+                "install it, or use --backend numba"
             )
         colour, alpha, info = rasterization(
             gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, gaussians.sh,

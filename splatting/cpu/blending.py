@@ -22,7 +22,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from splatting.cpu.lanes import FLOAT, VECTOR, Lanes
-from splatting.rasterize import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
+from splatting.rasterize import MAX_ALPHA, MIN_TRANSMITTANCE
 
 TILE = 16
 PIXELS = TILE * TILE
@@ -314,4 +314,3 @@ def unblend_tiles(splats, starts, members, order, picture, by_picture):
 
 
 assert VECTOR.count == TILE, "one row of a tile is one vector"
-assert 0 < MIN_ALPHA < MAX_ALPHA

@@ -216,6 +216,16 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert not out.exists()
 
 
+def test_cuda_kernels_without_a_cuda_device_are_refused_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    source, out = write_nerf(tmp_path / "a"), tmp_path / "result"
+    assert call(["splat", source, "--out", out, *SHORT, "--backend", "gsplat"]) == 2
+    assert "expected a CUDA device for --backend gsplat" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_rendering_refuses_what_it_cannot_show(
     splats: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
