@@ -43,7 +43,7 @@ def lock_feet(
     root = poses.root + drop
     rotations = poses.rotations.copy()
     for leg, shift in zip(_LEGS, shifts, strict=True):
-        moved = _reach_ankle(rotations_global, joints + drop[:, None], leg, shift - drop)
+        moved = reach_ankle(rotations_global, joints + drop[:, None], leg, shift - drop)
         parent = rotations_global[:, _PELVIS]
         for joint, rotation in zip(leg, moved, strict=True):
             rotations[:, joint] = np.swapaxes(parent, -1, -2) @ rotation
@@ -120,7 +120,7 @@ def _across(vectors: Array, unit: Array) -> Array:
     return vectors - np.sum(vectors * unit, axis=1, keepdims=True) * unit
 
 
-def _reach_ankle(
+def reach_ankle(
     rotations: Array, joints: Array, leg: tuple[int, ...], shift: Array
 ) -> tuple[Array, Array, Array]:
     """Global hip, knee and ankle rotations (N, 3, 3) that move the ankle by `shift` (N, 3)."""
