@@ -111,7 +111,7 @@ class TrackSolver:
         self._mass = (
             None if evidence.mass is None else MassEvidence(model, evidence.mass, noise.mass)
         )
-        self._acceleration = _acceleration_stencil(evidence.times)
+        self._acceleration = acceleration_stencil(evidence.times)
         root, joint = noise.root_acceleration, noise.joint_acceleration
         self._rate = np.array([root] * 3 + [joint] * (NUM_DOF - 3)) ** -2.0
         self._smoothness = self._acceleration[1][:, None] * self._rate
@@ -200,8 +200,10 @@ class TrackSolver:
         points, turned, positions = posed_keypoints(state, lin.rest)
         pose_jac = pose_jacobian(points, turned, positions, lin.rest.keypoint_joints)
         jac = np.concatenate([pose_jac, shape_jacobian(lin, turned).astype(np.float32)], axis=-1)
-        rows_2d, error_2d, w_2d, cost_2d = self._reprojection(points, jac, seen)
-        rows_3d, error_3d, w_3d, cost_3d = self._bones(points, jac, seen, state.landmark_scale)
+        rows_2d, error_2d, w_2d, cost_2d = reprojection_rows(points, jac, seen, noise=self.noise)
+        rows_3d, error_3d, w_3d, cost_3d = bone_rows(
+            points, jac, seen, scale=state.landmark_scale, noise=self.noise
+        )
         num = len(points)
         jac_all = np.concatenate(
             [rows_2d.reshape(num, 66, -1), rows_3d.reshape(num, 3 * NUM_BONES, -1)], axis=1
@@ -220,48 +222,13 @@ class TrackSolver:
             cost=cost_2d + cost_3d,
         )
 
-    def _reprojection(
-        self, points: Array, jac: np.ndarray, seen: Evidence
-    ) -> tuple[np.ndarray, Array, Array, float]:
-        """Jacobian rows (M, 33, 2, D), residuals in noise units, weights (M, 33), cost."""
-        k = seen.intrinsics
-        depth = np.maximum(points[..., 2], 0.1)
-        sigma = (self.noise.keypoint * seen.size_px)[:, None, None]
-        focal = np.array([k.fx, k.fy])
-        error = (points[..., :2] / depth[..., None] * focal + [k.cx, k.cy]) - seen.keypoints_px
-        error = error / sigma
-        gain = (focal / depth[..., None] / sigma)[..., None]
-        slope = (points[..., :2] / depth[..., None])[..., None]
-        rows = gain.astype(np.float32) * (
-            jac[..., :2, :] - slope.astype(np.float32) * jac[..., 2:, :]
-        )
-        weight, cost = _robust(error, seen.weights)
-        return rows, error, weight, cost
-
-    def _bones(
-        self, points: Array, jac: np.ndarray, seen: Evidence, scale: float
-    ) -> tuple[np.ndarray, Array, Array, float]:
-        """The same for the landmarks' bones (M, B, 3), whose errors add up along a limb."""
-        across, along = self.noise.landmark_across, self.noise.landmark_along
-        sigma = BONE_NOISE[:, None] * [across, across, along]
-        error = BONES @ (points - scale * seen.landmarks) / sigma
-        num, count, _, width = jac.shape
-        rows = (BONES.astype(np.float32) @ jac.reshape(num, count, -1)).reshape(num, -1, 3, width)
-        rows /= sigma[..., None].astype(np.float32)
-        weight, cost = _robust(error, seen.weights @ BONE_ENDS.T * seen.metric)
-        return rows, error, weight, cost
-
     def _add_pose_prior(self, normal: _Normal, state: BodyState) -> None:
-        rotvecs = matrix_to_rotvec(state.rotations[:, _FITTED])
-        residual, weight = pose_prior(rotvecs)
-        jac = left_jacobian_inverse(rotvecs)
-        weighted = np.swapaxes(jac, -1, -2) * weight[..., None, :]
-        info, pull = weighted @ jac, np.einsum("njab,njb->nja", weighted, residual)
+        info, pull, cost = pose_prior_terms(state.rotations[:, _FITTED])
         for i in range(len(_FITTED)):
             at = slice(3 + 3 * i, 6 + 3 * i)
             normal.blocks[:, at, at] += info[:, i]
-            normal.right[:, at] -= pull[:, i]
-        normal.cost += float(np.sum(weight * residual**2))
+            normal.right[:, at] += pull[:, i]
+        normal.cost += cost
 
     def _add_shape_prior(self, normal: _Normal, state: BodyState, lin: ShapeLinearisation) -> None:
         spec = self.model.param_spec
@@ -354,6 +321,55 @@ class TrackSolver:
         return out
 
 
+def reprojection_rows(
+    points: Array, jac: np.ndarray, seen: Evidence, *, noise: Noise
+) -> tuple[np.ndarray, Array, Array, float]:
+    """Jacobian rows (M, 33, 2, D), residuals in noise units, weights (M, 33), cost.
+
+    Args:
+        points: (M, 33, 3) metres, camera frame. jac: (M, 33, 3, D), their derivative.
+    """
+    k = seen.intrinsics
+    depth = np.maximum(points[..., 2], 0.1)
+    sigma = (noise.keypoint * seen.size_px)[:, None, None]
+    focal = np.array([k.fx, k.fy])
+    error = (points[..., :2] / depth[..., None] * focal + [k.cx, k.cy]) - seen.keypoints_px
+    error = error / sigma
+    gain = (focal / depth[..., None] / sigma)[..., None]
+    slope = (points[..., :2] / depth[..., None])[..., None]
+    rows = gain.astype(np.float32) * (jac[..., :2, :] - slope.astype(np.float32) * jac[..., 2:, :])
+    weight, cost = _robust(error, seen.weights)
+    return rows, error, weight, cost
+
+
+def bone_rows(
+    points: Array, jac: np.ndarray, seen: Evidence, *, scale: float, noise: Noise
+) -> tuple[np.ndarray, Array, Array, float]:
+    """The same for the landmarks' bones (M, B, 3), whose errors add up along a limb."""
+    across, along = noise.landmark_across, noise.landmark_along
+    sigma = BONE_NOISE[:, None] * [across, across, along]
+    error = BONES @ (points - scale * seen.landmarks) / sigma
+    num, count, _, width = jac.shape
+    rows = (BONES.astype(np.float32) @ jac.reshape(num, count, -1)).reshape(num, -1, 3, width)
+    rows /= sigma[..., None].astype(np.float32)
+    weight, cost = _robust(error, seen.weights @ BONE_ENDS.T * seen.metric)
+    return rows, error, weight, cost
+
+
+def pose_prior_terms(rotations: Array) -> tuple[Array, Array, float]:
+    """Information (M, J, 3, 3) and pull (M, J, 3) of the pose prior on each increment, and cost.
+
+    Args:
+        rotations: (M, J, 3, 3) of the FITTED_JOINTS, relative to their parents.
+    """
+    rotvecs = matrix_to_rotvec(rotations)
+    residual, weight = pose_prior(rotvecs)
+    jac = left_jacobian_inverse(rotvecs)
+    weighted = np.swapaxes(jac, -1, -2) * weight[..., None, :]
+    pull = -np.einsum("njab,njb->nja", weighted, residual)
+    return weighted @ jac, pull, float(np.sum(weight * residual**2))
+
+
 def _robust(error: Array, trust: Array) -> tuple[Array, float]:
     """IRLS weights (M, K) and cost of Geman-McClure's kernel, scale 3 noise units.
 
@@ -364,7 +380,7 @@ def _robust(error: Array, trust: Array) -> tuple[Array, float]:
     return trust / (1 + square) ** 2, float(np.sum(trust * 9.0 * square / (1 + square)))
 
 
-def _acceleration_stencil(times: Array) -> tuple[Array, Array]:
+def acceleration_stencil(times: Array) -> tuple[Array, Array]:
     """Coefficients (M - 2, 3) of the second difference on uneven times, and spans (M - 2,)."""
     if len(times) < 3:
         return np.zeros((0, 3)), np.zeros(0)
