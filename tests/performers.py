@@ -1,8 +1,7 @@
 """Bodies of random shape that walk, sit, raise their arms or turn, as a keypoint network sees them.
 
-No pixels: keypoints are projections of the true body, landmarks its points, both with the errors
-that BlazePose heavy makes on pose2sim (against markers that are themselves 2 to 4 cm off): slow,
-alike along a limb, larger where the network is unsure, mostly in depth, and some of them constant.
+No pixels: keypoints are projections of the true body, landmarks its points, both with the errors of
+`recon.synth.sensor`.
 """
 
 from __future__ import annotations
@@ -23,58 +22,17 @@ from recon.core.geometry import (
     rotvec_to_matrix,
     transform_points,
 )
-from recon.core.people import PersonTrack, RoiMasks
+from recon.core.people import PersonTrack
 from recon.core.rig import forward_kinematics
-from recon.core.skeletons import BLAZEPOSE_KEYPOINTS, SMPLX_BODY_PARENTS
-from tests.synthetic import look_at, walking_poses
+from recon.core.skeletons import SMPLX_BODY_PARENTS
+from recon.synth.cameras import look_at
+from recon.synth.cast import random_shape
+from recon.synth.sensor import SensorNoise, see
+from tests.synthetic import walking_poses
 from tests.synthetic_body import JOINT
-from tests.walking_world import wander
 
 Action = Literal["walking", "sitting", "overhead", "turning"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
-_K = {name: i for i, name in enumerate(BLAZEPOSE_KEYPOINTS)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class SensorNoise:
-    """Errors of a keypoint network (standard deviations) and how often it fails.
-
-    Args:
-        keypoint_bias, keypoint: of the person's size in the picture, constant and wandering.
-        seconds: over which errors wander.
-        lean: radians, one wrong rotation of all landmarks. scale: their wrong size.
-        bone_bias, bone: share of a bone's depth error that stays and that wanders.
-        across: errors across the line of sight relative to those along it.
-        swaps: left-right swaps a second, of the whole body or of the arms or legs.
-        swap_seconds: how long one lasts. dropouts: share of frames lost in one stretch.
-    """
-
-    keypoint_bias: float = 0.009
-    keypoint: float = 0.008
-    seconds: float = 0.15
-    lean: float = 0.06
-    scale: float = 0.04
-    bone_bias: float = 1.0
-    bone: float = 1.0
-    across: float = 0.4
-    swaps: float = 0.0
-    swap_seconds: float = 0.15
-    dropouts: float = 0.0
-
-
-CLEAN = SensorNoise(keypoint_bias=0, keypoint=0, lean=0, scale=0, bone_bias=0, bone=0)
-
-# Bones along which the depths' errors add up, with their deviation in metres.
-_BONES = tuple(
-    (_K[f"{side}_{a}"], _K[f"{side}_{b}"], std)
-    for side in ("left", "right")
-    for a, b, std in (
-        ("hip", "shoulder", 0.06), ("hip", "knee", 0.05), ("knee", "ankle", 0.05),
-        ("ankle", "heel", 0.02), ("ankle", "foot_index", 0.04), ("shoulder", "elbow", 0.045),
-        ("elbow", "wrist", 0.06), ("wrist", "index", 0.02), ("wrist", "pinky", 0.02),
-        ("wrist", "thumb", 0.02),
-    )
-)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,9 +62,7 @@ def perform(
     noise = noise or SensorNoise()
     rng = np.random.default_rng([seed, ACTIONS.index(action)])
     times = np.arange(round(seconds * fps)) / fps
-    spec = model.param_spec
-    shape = spec.mean + spec.std * np.clip(rng.standard_normal(len(spec.mean)), -2, 2)
-    shape = np.clip(shape, spec.low, spec.high)
+    shape = random_shape(model.param_spec, rng)
     rest = model.rest_body(shape)
     world = _posed(rest, shape, action, times=times, rng=rng)
     intrinsics = Intrinsics.from_fov(1280, 720, fov_deg=rng.uniform(45, 70), source="user")
@@ -115,7 +71,10 @@ def perform(
     rotations[:, 0] = T_camera_world[:3, :3] @ rotations[:, 0]
     truth = replace(world, root=transform_points(T_camera_world, world.root), rotations=rotations)
     points = posed_keypoints(truth, rest)[0]
-    return _seen(points, times, truth=truth, intrinsics=intrinsics, noise=noise, rng=rng)
+    seen = see(points, times, intrinsics=intrinsics, noise=noise, rng=rng)
+    return Performance(
+        track=seen.track, times=times, intrinsics=intrinsics, truth=truth, swapped=seen.swapped
+    )
 
 
 # What the body does ----------------------------------------------------------------------------
@@ -228,91 +187,3 @@ def _camera(root: Array, intrinsics: Intrinsics, rng: np.random.Generator) -> Ar
     eye = middle + distance * np.array([np.cos(angle), np.sin(angle), 0.0])
     eye[2] = rng.uniform(0.7, 2.2)
     return invert_transform(look_at(eye, middle + rng.uniform(-0.25, 0.25, 3)))
-
-
-# What the network sees -------------------------------------------------------------------------
-
-
-def _seen(
-    points: Array, times: Array, *, truth: BodyState, intrinsics: Intrinsics,
-    noise: SensorNoise, rng: np.random.Generator,
-) -> Performance:  # fmt: skip
-    num = len(times)
-    px = intrinsics.project(points)
-    boxes = np.concatenate([px.min(axis=1), px.max(axis=1)], axis=1)
-    size = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)[:, None, None]
-    conf = _confidence(times, rng)
-    unsure = 1 + 1.2 * (1 - conf)[..., None]
-    drift = wander(rng, times, noise.seconds, 66).reshape(num, 33, 2)
-    constant = noise.keypoint_bias * rng.standard_normal((33, 2))
-    px = px + size * (constant + noise.keypoint * unsure * drift)
-    landmarks = _landmarks(points, times, unsure=unsure, noise=noise, rng=rng)
-    swapped = _swaps(times, noise, rng)
-    for part, columns in enumerate((_ARMS, _LEGS)):
-        rows = swapped[:, part]
-        for array in (px, landmarks, conf):
-            array[np.ix_(rows, columns)] = array[np.ix_(rows, _MIRRORED[columns])]
-    kept = np.ones(num, bool)
-    if noise.dropouts:
-        lost = round(noise.dropouts * num)
-        start = rng.integers(5, num - lost - 5)
-        kept[start : start + lost] = False
-    idx = np.flatnonzero(kept)
-    track = PersonTrack(
-        track_id=1, frame_idx=idx, boxes=boxes[idx], scores=np.ones(len(idx)),
-        keypoints_px=px[idx], keypoint_conf=conf[idx], landmarks=landmarks[idx],
-        masks=RoiMasks(
-            bits=np.zeros((len(idx), 8), np.uint8), Ts_image_roi=np.zeros((len(idx), 2, 3)), size=8
-        ),
-    )  # fmt: skip
-    return Performance(
-        track=track, times=times, intrinsics=intrinsics, truth=truth, swapped=swapped
-    )
-
-
-_MIRRORED = np.array([
-    _K[n.replace("left", "R").replace("right", "left").replace("R", "right")]
-    for n in BLAZEPOSE_KEYPOINTS
-])  # fmt: skip
-_ARMS, _LEGS = np.arange(11, 23), np.arange(23, 33)
-
-
-def _confidence(times: Array, rng: np.random.Generator) -> Array:
-    """(T, 33), mostly near one; every limb is hidden now and then."""
-    limbs = wander(rng, times, 0.6, 5)  # head and trunk, arms, legs
-    limb = np.zeros(33, int)
-    for i, name in enumerate(BLAZEPOSE_KEYPOINTS[13:], start=13):
-        limb[i] = 1 + name.startswith("right") + 2 * (i >= 25)
-    limb[[23, 24]] = 0
-    hidden = 3.0 * (limb > 0) * np.maximum(limbs[:, limb] - 0.8, 0)
-    return 1 / (1 + np.exp(-(3.5 - 2 * hidden)))
-
-
-def _landmarks(
-    points: Array, times: Array, *, unsure: Array, noise: SensorNoise, rng: np.random.Generator
-) -> Array:
-    """Root-centred metric landmarks at a mean adult's size, with the errors of `noise`."""
-    error = np.zeros_like(points)
-    along = np.array([noise.across, noise.across, 1.0])
-    for start, end, std in _BONES:
-        constant = noise.bone_bias * rng.standard_normal(3)
-        moving = noise.bone * unsure[:, end] * wander(rng, times, noise.seconds, 3)
-        error[:, end] = error[:, start] + std * along * (constant + moving)
-    error[:, :11] = error[:, [11, 12]].mean(axis=1, keepdims=True)
-    stature = np.linalg.norm(points[:, 11] - points[:, 27], axis=-1).max() / 0.8
-    size = 1.7 / stature * (1 + noise.scale * rng.standard_normal())
-    lean = rotvec_to_matrix(noise.lean * rng.standard_normal(3) * [1, 0.7, 0.4])
-    seen = size * (points - points[:, 23:25].mean(axis=1, keepdims=True)) @ lean.T + error
-    return seen - seen[:, 23:25].mean(axis=1, keepdims=True)
-
-
-def _swaps(times: Array, noise: SensorNoise, rng: np.random.Generator) -> np.ndarray:
-    """(T, 2) bool: stretches in which both arms, both legs, or all four are swapped."""
-    swapped = np.zeros((len(times), 2), bool)
-    step = float(times[1] - times[0])
-    for _ in range(rng.poisson(noise.swaps * times[-1])):
-        start = rng.integers(0, len(times))
-        length = max(1, round(rng.exponential(noise.swap_seconds) / step))
-        parts = ([0], [1], [0, 1], [0, 1])[rng.integers(4)]
-        swapped[start : start + length, parts] = True
-    return swapped

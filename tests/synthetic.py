@@ -19,7 +19,6 @@ from recon.core.camera import CameraTrajectory, Intrinsics
 from recon.core.geometry import (
     Array,
     invert_transform,
-    make_transform,
     transform_points,
 )
 from recon.core.people import (
@@ -36,6 +35,7 @@ from recon.core.scene import Scene, StageName
 from recon.core.skeletons import BLAZEPOSE_KEYPOINTS, CANONICAL_PARENTS
 from recon.core.stage import StageReport
 from recon.core.video import VideoInfo
+from recon.synth.cameras import look_at
 from tests.synthetic_body import (
     JOINT,
     MIRROR,
@@ -48,7 +48,6 @@ from tests.synthetic_images import write_video
 
 __all__ = [
     "camera_path",
-    "look_at",
     "make_scene",
     "rest_joints",
     "toy_rig",
@@ -60,15 +59,6 @@ CameraMode = Literal["static", "moving"]
 MASK_SIZE = 64
 
 # The camera ------------------------------------------------------------------------------------
-
-
-def look_at(eye: Array, target: Array) -> Array:
-    """Camera to world (..., 4, 4), OpenCV axes, of level cameras at `eye` looking at `target`."""
-    z = target - eye
-    z = z / np.linalg.norm(z, axis=-1, keepdims=True)
-    x = np.cross(z, [0.0, 0.0, 1.0])
-    x = x / np.linalg.norm(x, axis=-1, keepdims=True)
-    return make_transform(np.stack([x, np.cross(z, x), z], axis=-1), eye)
 
 
 def camera_path(times: Array, mode: CameraMode) -> Array:

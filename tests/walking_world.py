@@ -11,7 +11,9 @@ from recon.core.camera import CameraTrajectory, Intrinsics
 from recon.core.geometry import Array, invert_transform, rotvec_to_matrix, transform_points
 from recon.core.people import BodyPoses, BodyShape, CameraMotion
 from recon.core.rig import Rig
-from tests.synthetic import look_at, toy_rig, walking_contacts, walking_poses
+from recon.synth.cameras import look_at
+from recon.synth.sensor import wander
+from tests.synthetic import toy_rig, walking_contacts, walking_poses
 
 View = Literal["static", "side", "orbit", "behind"]
 
@@ -47,15 +49,6 @@ def camera_view(view: View, times: Array, root: Array) -> Array:
         sway = 0.1 * np.sin(1.3 * t)
         eye = np.concatenate([root[:, :1] - 3.5 + sway, sway, zero + 1.6], axis=1)
     return look_at(eye, root * [1, 1, 0] + [0, 0, 0.9])
-
-
-def wander(rng: np.random.Generator, times: Array, seconds: float, width: int) -> Array:
-    """Unit-variance noise (T, width) that forgets itself after `seconds` (Ornstein-Uhlenbeck)."""
-    out = rng.standard_normal((len(times), width))
-    for i, dt in enumerate(np.diff(times), start=1):
-        keep = np.exp(-dt / seconds)
-        out[i] = keep * out[i - 1] + np.sqrt(1 - keep**2) * out[i]
-    return out
 
 
 def walking_world(

@@ -9,7 +9,7 @@ import numpy as np
 from recon.core.camera import Intrinsics
 from recon.core.geometry import Array, make_transform, rotvec_to_matrix
 from recon.core.video import Frame, VideoInfo
-from tests.synthetic import look_at
+from recon.synth.cameras import look_at
 from tests.synthetic_images import background
 
 INTRINSICS = Intrinsics.from_fov(320, 240, fov_deg=65, source="user")

@@ -1,0 +1,199 @@
+"""Who acts: random bodies, what they do, and where in the world they do it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from body.models import load_body_model
+from body.models.base import BodyModel, ParamSpec
+from recon.core.errors import InputError
+from recon.core.geometry import Array, rotvec_to_matrix
+from recon.core.people import BodyPoses, BodyShape
+from recon.core.rig import Rig
+from recon.synth.cameras import CameraMove
+
+if TYPE_CHECKING:
+    from recon.motion import MotionClip
+    from recon.motion.clip import Box
+
+TRAVELLING = ("walk", "run")
+IN_PLACE = ("turn", "reach", "dance", "squat", "sit", "jump", "climb", "stand")
+"""Actions by whether they need a camera that goes along."""
+_LANE = 1.0
+_APART = 0.8
+"""Metres between people side by side, and between the places that others need."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Performer:
+    """One true person in every frame of a world.
+
+    Args:
+        shape: of the body model. stature: metres. action: what the motion is called.
+        poses: in the world. contacts: (T, 4) probability that each of FOOT_POINTS stands still.
+        keypoints: (T, 33, 3) metres, BlazePose order, in the world.
+        props: what the motion stands or sits on.
+    """
+
+    shape: BodyShape
+    rig: Rig
+    stature: float
+    action: str
+    poses: BodyPoses
+    contacts: Array
+    keypoints: Array
+    props: tuple[Box, ...] = ()
+
+
+def random_shape(spec: ParamSpec, rng: np.random.Generator) -> Array:
+    """Shape values (S,) of a random adult, at most two deviations from the mean."""
+    shape = spec.mean + spec.std * np.clip(rng.standard_normal(len(spec.mean)), -2, 2)
+    return np.clip(shape, spec.low, spec.high)
+
+
+def cast(
+    times: Array,
+    *,
+    people: int,
+    actions: tuple[str, ...],
+    motions: tuple[Path, ...],
+    move: CameraMove,
+    rng: np.random.Generator,
+) -> list[Performer]:
+    """People who act at the same time without walking through each other.
+
+    Args:
+        times: (T,) seconds. actions: of each person in turn; chosen to suit the camera if empty.
+        motions: files of recorded motion, which replace the actions.
+
+    Raises:
+        InputError: an unknown action, or a file that holds no motion.
+    """
+    model = load_body_model("anny")
+    chosen = actions or suitable_actions(move, people, rng)
+    performers = []
+    for k in range(people):
+        shape = random_shape(model.param_spec, rng)
+        rig = model.skinning_spec(shape)
+        if motions:
+            clip = _recorded(motions[k % len(motions)], rig, times)
+        else:
+            clip = _acted(chosen[k % len(chosen)], rig, times, seed=int(rng.integers(1 << 30)))
+        performers.append(_performer(model, shape, rig, clip))
+    return _placed(performers, rng)
+
+
+def suitable_actions(move: CameraMove, people: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """Actions that such a camera can film for any length of time."""
+    if move in ("forward", "following"):
+        return ("walk",) if people > 1 or rng.random() < 0.75 else ("run",)
+    if move == "panning" and rng.random() < 0.5:
+        return ("walk",)
+    return tuple(rng.permutation(IN_PLACE)[:people].tolist())
+
+
+def _acted(action: str, rig: Rig, times: Array, *, seed: int) -> MotionClip:
+    try:
+        from recon.motion import ACTIONS, procedural
+    except ImportError:
+        from tests.recon.synth.stand_in import acted
+
+        return acted(action, rig, times, seed=seed)
+    if action not in ACTIONS:
+        raise InputError(f"--action: expected some of {', '.join(ACTIONS)}; got {action!r}")
+    span = float(times[-1] - times[0])
+    fps = (len(times) - 1) / span
+    return procedural(action, rig, seconds=span + 1.5 / fps, fps=fps, seed=seed).at(
+        times - times[0]
+    )
+
+
+def _recorded(path: Path, rig: Rig, times: Array) -> MotionClip:
+    from recon.motion import load_motion, retarget
+
+    clip = retarget(load_motion(path), rig)
+    length = clip.times[-1] - clip.times[0]
+    needed = times[-1] - times[0]
+    if length < needed:
+        raise InputError(
+            f"expected a motion of {needed:.1f} s or more, got {length:.1f} s in {path}; "
+            "ask for fewer --frames"
+        )
+    return clip.at(times - times[0] + clip.times[0])
+
+
+def _performer(model: BodyModel, shape: Array, rig: Rig, clip: MotionClip) -> Performer:
+    contacts = clip.contacts
+    return Performer(
+        shape=BodyShape(model=model.name, names=model.param_spec.names, values=shape),
+        rig=rig,
+        stature=model.rest_body(shape).stature,
+        action=clip.name,
+        poses=clip.poses,
+        contacts=np.zeros((len(clip.poses.root), 4)) if contacts is None else contacts,
+        keypoints=model.keypoints(shape, clip.poses, "blazepose"),
+        props=tuple(clip.props),
+    )
+
+
+def moved(person: Performer, *, yaw: float, shift: Array) -> Performer:
+    """The same motion turned by `yaw` (radians) about the world's z axis, then shifted (3,)."""
+    turn = rotvec_to_matrix(np.array([0.0, 0.0, yaw]))
+    rotations = person.poses.rotations.copy()
+    rotations[:, 0] = turn @ rotations[:, 0]
+    return replace(
+        person,
+        poses=BodyPoses(root=person.poses.root @ turn.T + shift, rotations=rotations),
+        keypoints=person.keypoints @ turn.T + shift,
+        props=tuple(
+            replace(box, center=turn @ box.center + shift, yaw=box.yaw + yaw)
+            for box in person.props
+        ),
+    )
+
+
+def _placed(performers: list[Performer], rng: np.random.Generator) -> list[Performer]:
+    """Travellers side by side in one direction, the others round one another."""
+    heading = rng.uniform(0, 2 * np.pi)
+    across = np.array([-np.sin(heading), np.cos(heading), 0.0])
+    out: list[Performer] = []
+    taken: list[tuple[Array, float]] = []
+    lanes = 0
+    for person in performers:
+        path = person.poses.root[:, :2]
+        way = path[-1] - path[0]
+        if np.linalg.norm(way) > 3.0:
+            yaw = heading - np.arctan2(way[1], way[0])
+            lane = (lanes + 1) // 2 * _LANE * (-1) ** lanes
+            lanes += 1
+            start = _turned(path[0], yaw)
+            ahead = np.array([np.cos(heading), np.sin(heading), 0]) * rng.uniform(-0.5, 0.5)
+            shift = lane * across + ahead - [*start, 0.0]
+            out.append(moved(person, yaw=yaw, shift=shift))
+            continue
+        yaw = rng.uniform(0, 2 * np.pi)
+        middle = 0.5 * (path.min(axis=0) + path.max(axis=0))
+        room = float(np.linalg.norm(path - middle, axis=1).max())
+        spot = _free_spot(taken, room, rng)
+        taken.append((spot, room))
+        out.append(moved(person, yaw=yaw, shift=np.array([*(spot - _turned(middle, yaw)), 0.0])))
+    return out
+
+
+def _turned(point: Array, yaw: float) -> Array:
+    c, s = np.cos(yaw), np.sin(yaw)
+    return np.array([c * point[0] - s * point[1], s * point[0] + c * point[1]])
+
+
+def _free_spot(taken: list[tuple[Array, float]], room: float, rng: np.random.Generator) -> Array:
+    """The middle (2,) of a circle of this radius that keeps away from the others."""
+    reach = 0.0
+    while True:
+        angle, reach = rng.uniform(0, 2 * np.pi), reach + 0.02
+        spot = reach * np.array([np.cos(angle), np.sin(angle)])
+        if all(np.linalg.norm(spot - at) > room + other + _APART for at, other in taken):
+            return spot
