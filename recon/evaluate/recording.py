@@ -1,0 +1,144 @@
+"""What an evaluation needs to know of a clip: people and camera, of a scene or of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from recon.core.camera import Intrinsics
+from recon.core.checks import check_array
+from recon.core.geometry import Array
+from recon.core.people import BodyPoses, CameraMotion, WorldMotion
+from recon.core.rig import Rig
+from recon.core.scene import Scene
+from recon.evaluate.contact_metrics import FLOOR, Ground
+
+NUM_BODY_JOINTS = 22
+
+Skin = Callable[[np.ndarray], np.ndarray]
+"""Vertices (n, V, 3) in the camera for some rows of a person's frames."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedPerson:
+    """One person over N frames.
+
+    Args:
+        person_id: a number that tells people apart. frame_idx: (N,) int, increasing.
+        valid: (N,) bool; of a truth, where it is good and the person is in the picture; of a
+            result, where the person was seen.
+        joints_world, joints_camera: (N, 22, 3) metres. R_world_root: (N, 3, 3).
+        feet_world: (N, 4, 3) metres, FOOT_POINTS.
+        contacts: (N, 4) probabilities of FOOT_POINTS, or None where nobody knows.
+        mesh: name and number of vertices of the body, equal for bodies of one topology.
+        skin: its vertices, in the camera.
+    """
+
+    person_id: int
+    frame_idx: np.ndarray
+    valid: np.ndarray
+    joints_world: Array
+    joints_camera: Array
+    R_world_root: Array
+    feet_world: Array
+    contacts: Array | None
+    mesh: tuple[str, int]
+    skin: Skin
+
+    def __post_init__(self) -> None:
+        n = len(self.frame_idx)
+        check_array("frame_idx", self.frame_idx, (n,), np.integer)
+        check_array("valid", self.valid, (n,), np.bool_)
+        check_array("joints_world", self.joints_world, (n, NUM_BODY_JOINTS, 3))
+        check_array("joints_camera", self.joints_camera, (n, NUM_BODY_JOINTS, 3))
+        check_array("R_world_root", self.R_world_root, (n, 3, 3))
+        check_array("feet_world", self.feet_world, (n, 4, 3))
+        if self.contacts is not None:
+            check_array("contacts", self.contacts, (n, 4))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedCamera:
+    """The camera of T frames in the metric world.
+
+    Args:
+        Ts_world_camera: (T, 4, 4). tracked: (T,) bool. intrinsics: of the whole clip.
+    """
+
+    Ts_world_camera: Array
+    tracked: np.ndarray
+    intrinsics: Intrinsics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """A clip, found or true.
+
+    Args:
+        name: for tables. times: (T,) seconds. camera: None where a data set has none.
+        ground: what people stand on, where z = 0 is the floor; None where it is not known.
+        notes: what a reader of the numbers must know, in sentences.
+    """
+
+    name: str
+    times: Array
+    people: tuple[RecordedPerson, ...]
+    camera: RecordedCamera | None
+    ground: Ground | None = FLOOR
+    notes: tuple[str, ...] = ()
+
+
+def read_recording(scene: Scene) -> Recording:
+    """A finished scene's people and camera.
+
+    Raises:
+        StaleSceneError: the stages body or world have not run.
+    """
+    placement, camera = scene.placement, scene.camera
+    worlds = {motion.track_id: motion for motion in scene.world_motions}
+    people = [
+        _person(motion, worlds[motion.track_id], rig)
+        for motion, rig in zip(scene.camera_motions, scene.rigs, strict=True)
+        if motion.track_id in worlds
+    ]
+    return Recording(
+        name=scene.path.name,
+        times=np.asarray(scene.video.times, dtype=float),
+        people=tuple(people),
+        camera=RecordedCamera(
+            Ts_world_camera=placement.Ts_world_camera, tracked=camera.tracked,
+            intrinsics=camera.intrinsics,
+        ),
+        ground=FLOOR,
+        notes=_import_notes(scene),
+    )  # fmt: skip
+
+
+def _person(motion: CameraMotion, world: WorldMotion, rig: Rig) -> RecordedPerson:
+    """One person over the frames that both motions have."""
+    frames, in_camera, in_world = np.intersect1d(
+        motion.frame_idx, world.frame_idx, assume_unique=True, return_indices=True
+    )
+    poses = motion.poses_camera
+
+    def skin(rows: np.ndarray) -> np.ndarray:
+        own = in_camera[rows]
+        return rig.vertices(BodyPoses(root=poses.root[own], rotations=poses.rotations[own]))
+
+    return RecordedPerson(
+        person_id=motion.track_id, frame_idx=frames, valid=world.observed[in_world],
+        joints_world=world.joints_world[in_world, :NUM_BODY_JOINTS],
+        joints_camera=motion.joints_camera[in_camera, :NUM_BODY_JOINTS],
+        R_world_root=world.poses_world.rotations[in_world, 0],
+        feet_world=world.feet_world[in_world], contacts=world.contacts[in_world],
+        mesh=(rig.model, len(rig.bind_vertices)), skin=skin,
+    )  # fmt: skip
+
+
+def _import_notes(scene: Scene) -> tuple[str, ...]:
+    """What an importer had to invent, since it bears on the numbers."""
+    if "imported" not in scene.manifest:
+        return ()
+    return tuple(f"{scene.path.name}: {text}" for text in scene.report("body").warnings)
