@@ -171,12 +171,8 @@ class TrackSolver:
         return accepted
 
     def _rescale_landmarks(self, state: BodyState, rest: RestBody) -> BodyState:
-        """Landmarks come at a mean adult's size: the scale that fits this person best."""
-        points, _, _ = posed_keypoints(state, rest)
-        points = points - points[:, _HIPS].mean(axis=1, keepdims=True)
-        seen, w = self.evidence.landmarks, self.evidence.weights[..., None]
-        scale = np.sum(w * points * seen) / max(float(np.sum(w * seen**2)), 1e-9)
-        return replace(state, landmark_scale=float(np.clip(scale, 0.5, 2.0)))
+        scale = landmark_scale(posed_keypoints(state, rest)[0], self.evidence)
+        return replace(state, landmark_scale=scale)
 
     def _normal_equations(self, state: BodyState, lin: ShapeLinearisation) -> _Normal:
         parts = [
@@ -219,7 +215,7 @@ class TrackSolver:
             corner=full[:, NUM_DOF:, NUM_DOF:].sum(axis=0, dtype=float),
             right=right[:, :NUM_DOF],
             right_shape=right[:, NUM_DOF:].sum(axis=0),
-            cost=cost_2d + cost_3d,
+            cost=float((cost_2d + cost_3d).sum()),
         )
 
     def _add_pose_prior(self, normal: _Normal, state: BodyState) -> None:
@@ -228,7 +224,7 @@ class TrackSolver:
             at = slice(3 + 3 * i, 6 + 3 * i)
             normal.blocks[:, at, at] += info[:, i]
             normal.right[:, at] += pull[:, i]
-        normal.cost += cost
+        normal.cost += float(cost.sum())
 
     def _add_shape_prior(self, normal: _Normal, state: BodyState, lin: ShapeLinearisation) -> None:
         spec = self.model.param_spec
@@ -321,10 +317,22 @@ class TrackSolver:
         return out
 
 
+def landmark_scale(points: Array, seen: Evidence) -> float:
+    """The scale that best fits landmarks, which come at a mean adult's size, to this person.
+
+    Args:
+        points: (M, 33, 3) metres, the body's keypoints.
+    """
+    points = points - points[:, _HIPS].mean(axis=1, keepdims=True)
+    w = seen.weights[..., None]
+    scale = np.sum(w * points * seen.landmarks) / max(float(np.sum(w * seen.landmarks**2)), 1e-9)
+    return float(np.clip(scale, 0.5, 2.0))
+
+
 def reprojection_rows(
     points: Array, jac: np.ndarray, seen: Evidence, *, noise: Noise
-) -> tuple[np.ndarray, Array, Array, float]:
-    """Jacobian rows (M, 33, 2, D), residuals in noise units, weights (M, 33), cost.
+) -> tuple[np.ndarray, Array, Array, Array]:
+    """Jacobian rows (M, 33, 2, D), residuals in noise units, weights (M, 33), costs (M,).
 
     Args:
         points: (M, 33, 3) metres, camera frame. jac: (M, 33, 3, D), their derivative.
@@ -344,7 +352,7 @@ def reprojection_rows(
 
 def bone_rows(
     points: Array, jac: np.ndarray, seen: Evidence, *, scale: float, noise: Noise
-) -> tuple[np.ndarray, Array, Array, float]:
+) -> tuple[np.ndarray, Array, Array, Array]:
     """The same for the landmarks' bones (M, B, 3), whose errors add up along a limb."""
     across, along = noise.landmark_across, noise.landmark_along
     sigma = BONE_NOISE[:, None] * [across, across, along]
@@ -356,8 +364,8 @@ def bone_rows(
     return rows, error, weight, cost
 
 
-def pose_prior_terms(rotations: Array) -> tuple[Array, Array, float]:
-    """Information (M, J, 3, 3) and pull (M, J, 3) of the pose prior on each increment, and cost.
+def pose_prior_terms(rotations: Array) -> tuple[Array, Array, Array]:
+    """Information (M, J, 3, 3), pull (M, J, 3) and costs (M,) of the prior on each increment.
 
     Args:
         rotations: (M, J, 3, 3) of the FITTED_JOINTS, relative to their parents.
@@ -367,17 +375,17 @@ def pose_prior_terms(rotations: Array) -> tuple[Array, Array, float]:
     jac = left_jacobian_inverse(rotvecs)
     weighted = np.swapaxes(jac, -1, -2) * weight[..., None, :]
     pull = -np.einsum("njab,njb->nja", weighted, residual)
-    return weighted @ jac, pull, float(np.sum(weight * residual**2))
+    return weighted @ jac, pull, np.sum(weight * residual**2, axis=(1, 2))
 
 
-def _robust(error: Array, trust: Array) -> tuple[Array, float]:
-    """IRLS weights (M, K) and cost of Geman-McClure's kernel, scale 3 noise units.
+def _robust(error: Array, trust: Array) -> tuple[Array, Array]:
+    """IRLS weights (M, K) and costs (M,) of Geman-McClure's kernel, scale 3 noise units.
 
     Args:
         error: (M, K, d) in units of its noise. trust: (M, K).
     """
     square = np.sum(error**2, axis=-1) / 9.0
-    return trust / (1 + square) ** 2, float(np.sum(trust * 9.0 * square / (1 + square)))
+    return trust / (1 + square) ** 2, np.sum(trust * 9.0 * square / (1 + square), axis=1)
 
 
 def acceleration_stencil(times: Array) -> tuple[Array, Array]:
