@@ -1,4 +1,4 @@
-"""Camera paths against the truth: alignment, error, and a picture seen from above."""
+"""Camera paths against the truth: error, and a picture seen from above."""
 
 from __future__ import annotations
 
@@ -8,25 +8,17 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 
-from recon.core.geometry import Array, umeyama
+from recon.core.geometry import Array
+from recon.evaluate.camera_metrics import ate
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 
-def aligned(Ts_slam_camera: Array, Ts_world_camera: Array) -> Array:
-    """The found camera centres (T, 3), best similarity to the true ones, metres."""
-    found, truth = Ts_slam_camera[:, :3, 3], Ts_world_camera[:, :3, 3]
-    if not found.any():  # no path was claimed
-        return np.repeat(truth.mean(axis=0)[None], len(truth), axis=0)
-    scale, rotation, offset = umeyama(found, truth)
-    return scale * found @ rotation.T + offset
-
-
 def path_error_cm(Ts_slam_camera: Array, Ts_world_camera: Array) -> float:
     """Absolute trajectory error (root mean square) after the best similarity, cm."""
-    errors = aligned(Ts_slam_camera, Ts_world_camera) - Ts_world_camera[:, :3, 3]
-    return float(100 * np.sqrt(np.mean(np.sum(errors**2, axis=1))))
+    errors = ate(Ts_slam_camera[:, :3, 3], Ts_world_camera[:, :3, 3], correct_scale=True)
+    return float(100 * np.sqrt(np.mean(errors**2)))
 
 
 def draw_paths(

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.camera_paths import aligned, draw_paths, path_error_cm
+from benchmarks.camera_paths import draw_paths, path_error_cm
 from benchmarks.common import DATA, Row, row
 from body.detect import DETECTORS, load_backend
 from body.landmarks import LANDMARKERS
@@ -23,6 +23,7 @@ from recon.core.errors import CameraError
 from recon.core.geometry import Array
 from recon.core.people import PersonTrack
 from recon.core.video import Frame, FrameSource, VideoInfo
+from recon.evaluate.camera_metrics import aligned
 from recon.video import VideoConfig, VideoReader
 from slam.camera import CameraConfig, estimate_camera
 from slam.masks import people_masks
@@ -196,7 +197,7 @@ def save_picture(
         pictures[how] = tinted
     found = {
         f"{how}, {error_cm(path, Ts_world_camera):.1f} cm": aligned(
-            path.Ts_slam_camera, Ts_world_camera
+            path.Ts_slam_camera[:, :3, 3], Ts_world_camera[:, :3, 3], with_scale=True
         )
         for how, path in paths.items() if path is not None
     }  # fmt: skip

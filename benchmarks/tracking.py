@@ -15,28 +15,22 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import motmetrics
 import numpy as np
 
 from benchmarks.common import DATA, Row, main, row
-from body.detect import DETECTORS, load_backend, pairwise_overlap
+from body.detect import DETECTORS, load_backend
 from body.landmarks import LANDMARKERS
 from body.people import PeopleConfig, track_people
-from recon.core.geometry import Array
 from recon.core.people import PersonTrack
 from recon.core.scene import Scene
 from recon.core.video import Frame
+from recon.evaluate.tracking import People, mot_events, mot_figures, sightings
 from recon.video import VideoConfig, VideoReader
 
 ANNOTATION = Path(__file__).parent / "data" / "pedestrians_mot.csv"
 CLIP = DATA / "videos" / "pedestrians_static.avi"
 FPS = 10
-MIN_OVERLAP = 0.5
-
-People = dict[int, Array]
-"""Boxes (4,) xyxy px by person."""
 
 
 def read_annotation(path: Path = ANNOTATION) -> list[People]:
@@ -62,29 +56,13 @@ def tracked(tracks: Sequence[PersonTrack], num_frames: int) -> list[People]:
     return frames
 
 
-def compare(truth: Sequence[People], found: Sequence[People]) -> motmetrics.MOTAccumulator:
-    """The matches, misses, false alarms and switches of every frame."""
-    events = motmetrics.MOTAccumulator(auto_id=False)
-    for frame, (there, seen) in enumerate(zip(truth, found, strict=True)):
-        distance = np.full((len(there), len(seen)), np.nan)
-        if there and seen:
-            iou, _ = pairwise_overlap(np.stack(list(there.values())), np.stack(list(seen.values())))
-            distance = np.where(iou >= MIN_OVERLAP, 1 - iou, np.nan)
-        events.update(list(there), list(seen), distance, frameid=frame)
-    return events
-
-
 def measure(quick: bool, pictures: Path | None, *, scene: Path | None) -> Iterator[Row]:
     """Rows of the MOT figures, then one per identity switch with the frame it happens in."""
     truth = read_annotation()[: 100 if quick else None]
     spent: list[float] = []
     found = tracked(_tracks(scene, len(truth), spent), len(truth))
-    events = compare(truth, found)
-    names = ("mota", "idf1", "num_switches", "num_fragmentations", "num_misses",
-             "num_false_positives", "num_objects", "num_unique_objects")  # fmt: skip
-    figures: Any = motmetrics.metrics.create().compute(
-        events, metrics=list(names), return_dataframe=False
-    )
+    events = mot_events(truth, found)
+    figures = mot_figures(events)
     yield row("frames", len(truth), "", at_least=None if quick else 200)
     yield row("people annotated", figures["num_unique_objects"], "")
     yield row("people tracked", len({i for frame in found for i in frame}), "")
@@ -95,12 +73,12 @@ def measure(quick: bool, pictures: Path | None, *, scene: Path | None) -> Iterat
     yield row("fragmentations", figures["num_fragmentations"], "")
     yield row("misses", figures["num_misses"], "")
     yield row("false positives", figures["num_false_positives"], "")
-    held: dict[float, float] = {}
-    for frame, kind, person, track in _events(events):
-        if kind == "SWITCH":
-            name = f"switch: person {person:g} from track {held[person]:g} to {track:g}"
-            yield row(name, frame, "frame")
-        held[person] = track
+    held: dict[int, int] = {}
+    for seen in sightings(events):
+        if seen.switched:
+            name = f"switch: person {seen.person} from track {held[seen.person]} to {seen.track}"
+            yield row(name, seen.frame, "frame")
+        held[seen.person] = seen.track
     yield from _cost(found, spent)
 
 
@@ -126,14 +104,6 @@ def _timed(frames: Iterable[Frame], spent: list[float]) -> Iterator[Frame]:
         start = time.process_time()
         yield frame
         spent.append(time.process_time() - start)
-
-
-def _events(events: motmetrics.MOTAccumulator) -> Iterator[tuple[int, str, float, float]]:
-    """Frame, kind, person and track of every match in order."""
-    table: Any = events.mot_events.reset_index()
-    for event in table.to_dict("records"):
-        if event["Type"] in {"MATCH", "SWITCH"}:
-            yield event["FrameId"], event["Type"], event["OId"], event["HId"]
 
 
 def _tracks(path: Path | None, num_frames: int, spent: list[float]) -> list[PersonTrack]:

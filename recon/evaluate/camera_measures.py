@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recon.core.geometry import Array, umeyama
+from recon.core.geometry import Array
 from recon.evaluate import camera_metrics
 from recon.evaluate.matching import FrameMatch
 from recon.evaluate.recording import RecordedCamera
@@ -54,8 +54,8 @@ def measure_camera(
         "camera_scale_percent": 100 * camera_metrics.scale_error(path, true_path),
         "camera_tracked_percent": 100 * float(predicted.tracked[frames.predicted].mean()),
     }
-    _, rotation, shift = umeyama(path, true_path, with_scale=False)
     return CameraEvaluation(
-        times=times, figures=figures, values=values, path=path @ rotation.T + shift,
+        times=times, figures=figures, values=values,
+        path=camera_metrics.aligned(path, true_path, with_scale=False),
         true_path=true_path,
     )  # fmt: skip

@@ -10,6 +10,12 @@ MOVING_SPREAD = 0.02
 """Metres (root mean square) that a path must spread for its scale to mean something."""
 
 
+def aligned(predicted: Array, truth: Array, *, with_scale: bool) -> Array:
+    """Points (T, 3) turned, moved and, if asked, scaled to be nearest to the true ones (T, 3)."""
+    scale, rotation, shift = umeyama(predicted, truth, with_scale=with_scale)
+    return scale * predicted @ rotation.T + shift
+
+
 def ate(predicted: Array, truth: Array, *, correct_scale: bool) -> Array:
     """Distances (T,) in metres of the camera centres after alignment; ATE is their mean.
 
@@ -21,8 +27,7 @@ def ate(predicted: Array, truth: Array, *, correct_scale: bool) -> Array:
     Args:
         predicted, truth: (T, 3) camera centres.
     """
-    scale, rotation, shift = umeyama(predicted, truth, with_scale=correct_scale)
-    return np.linalg.norm(scale * predicted @ rotation.T + shift - truth, axis=-1)
+    return np.linalg.norm(aligned(predicted, truth, with_scale=correct_scale) - truth, axis=-1)
 
 
 def spread(points: Array) -> float:

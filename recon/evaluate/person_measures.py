@@ -125,7 +125,7 @@ def measure_match(
     return PersonEvaluation(
         predicted_id=found.person_id, truth_id=there.person_id, frames=match.frames,
         times=times[match.frames], coverage=match.coverage, figures=figures, values=values,
-        path=world_metrics.rigidly_aligned(root, true_root), true_path=true_root,
+        path=camera_metrics.aligned(root, true_root, with_scale=False), true_path=true_root,
         contacts=contacts, true_contacts=true_contacts, contact_score=score, same_mesh=same_mesh,
     )  # fmt: skip
 

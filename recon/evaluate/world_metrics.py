@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from recon.core.geometry import Array, umeyama
+from recon.evaluate.camera_metrics import aligned
 from recon.evaluate.metrics import stencils_valid
 
 TailVariant = Literal["wham", "gvhmr", "tram"]
@@ -91,15 +92,8 @@ def rte(predicted_root: Array, root: Array) -> Array:
     Args:
         predicted_root, root: (T, 3) metres, world.
     """
-    return 100 * np.linalg.norm(rigidly_aligned(predicted_root, root) - root, axis=-1) / max(
-        path_length(root), 1e-12
-    )  # fmt: skip
-
-
-def rigidly_aligned(predicted: Array, truth: Array) -> Array:
-    """Points (T, 3) turned and moved (not scaled) to be nearest to the true ones (T, 3)."""
-    _, rotation, shift = umeyama(predicted, truth, with_scale=False)
-    return predicted @ rotation.T + shift
+    errors = np.linalg.norm(aligned(predicted_root, root, with_scale=False) - root, axis=-1)
+    return 100 * errors / max(path_length(root), 1e-12)
 
 
 def erve(
