@@ -1,0 +1,185 @@
+"""Motion made up from a seed: people who walk, run, turn, squat, jump, reach, sit, climb, dance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+
+from recon.core.errors import InputError
+from recon.core.geometry import Array
+from recon.core.rig import Rig
+from recon.motion import actions, gaits
+from recon.motion.clip import MotionClip
+from recon.motion.performance import Performance
+from recon.motion.score import Build, Score, Style
+
+Action = Literal["stand", "walk", "run", "turn", "squat", "jump", "reach", "dance"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
+_STEADY = 3.0
+"""Seconds that a clip of one gait goes on before its first and after its last frame."""
+
+
+def procedural(
+    action: Action,
+    rig: Rig,
+    *,
+    seconds: float = 4.0,
+    fps: float = 30.0,
+    seed: int = 0,
+    times: Array | None = None,
+    start: tuple[float, float] = (0.0, 0.0),
+    heading: float = 0.0,
+    speed: float | None = None,
+    path: Array | None = None,
+    radius: float | None = None,
+) -> MotionClip:
+    """Somebody doing one thing: the same curve at any frame rate, another one for every seed.
+
+    Walking and running are under way at the first frame and the last; everything else begins and
+    ends standing.
+
+    Args:
+        times: (N,) seconds of the frames, from 0 on; None: `seconds` at `fps` frames a second.
+        start: metres, where the first frame is; heading: radians, counter-clockwise from x.
+        speed: m/s of walk and run; None is the person's own.
+        path: (P, 2) metres, points to walk or run past, from `start`, to stand at the last.
+        radius: metres around `start` to stay within while walking or running.
+    Raises:
+        InputError: an unknown action, no time, or a path of another shape.
+    """
+    _check(action, path, seconds)
+    seconds, times = _times(seconds, fps, times)
+    score = _score(action, rig, seed, start, heading)
+    if action in ("walk", "run"):
+        steady = path is None and radius is None
+        disc = None if radius is None else (np.array(start), radius)
+        _go(score, action, seconds, speed=speed, path=path, radius=disc, steady=steady)
+    else:
+        _act(score, action, seconds)
+    return Performance(score, rig, start=0.0, end=seconds).clip(action, times)
+
+
+def sequence(
+    parts: Sequence[Action],
+    rig: Rig,
+    *,
+    seconds: float = 10.0,
+    fps: float = 30.0,
+    seed: int = 0,
+    times: Array | None = None,
+    start: tuple[float, float] = (0.0, 0.0),
+    heading: float = 0.0,
+    speed: float | None = None,
+    radius: float | None = 3.0,
+) -> MotionClip:
+    """Somebody doing several things one after the other, standing for a moment in between.
+
+    Args:
+        parts: what to do; `seconds` are shared out by how long each usually takes.
+        radius: metres around `start` to stay within while walking; None: walks anywhere.
+        The others as for `procedural`.
+    Raises:
+        InputError: no or unknown parts, or no time.
+    """
+    if not parts:
+        raise InputError(f"expected one or more parts of {', '.join(ACTIONS)}, got none")
+    for part in parts:
+        _check(part, None, seconds)
+    seconds, times = _times(seconds, fps, times)
+    score = _score("sequence", rig, seed, start, heading)
+    share = np.array([_USUAL[part] for part in parts])
+    disc = None if radius is None else (np.array(start), radius)
+    for part, length in zip(parts, share / share.sum() * seconds, strict=True):
+        if part in ("walk", "run"):
+            _go(score, part, length, speed=speed, path=None, radius=disc, steady=False)
+        else:
+            _act(score, part, length)
+    return Performance(score, rig, start=0.0, end=seconds).clip("+".join(parts), times)
+
+
+_USUAL: dict[str, float] = {
+    "stand": 1.5, "walk": 4.0, "run": 3.5, "turn": 2.2, "squat": 3.0, "jump": 2.2, "reach": 2.6,
+    "dance": 5.0,
+}  # fmt: skip
+"""Seconds that each action takes by itself."""
+
+
+def _check(action: str, path: Array | None, seconds: float) -> None:
+    if action not in ACTIONS:
+        raise InputError(f"expected an action of {', '.join(ACTIONS)}; got {action!r}")
+    if seconds <= 0:
+        raise InputError(f"{action}: expected a positive number of seconds, got {seconds}")
+    if path is not None and (np.ndim(path) != 2 or np.shape(path)[1] != 2 or len(path) == 0):
+        raise InputError(f"path: expected points (P, 2) in metres, got shape {np.shape(path)}")
+
+
+def _times(seconds: float, fps: float, times: Array | None) -> tuple[float, Array]:
+    """How long a clip is, and its frames' times from 0 on."""
+    if times is None:
+        return seconds, np.arange(max(2, round(seconds * fps))) / fps
+    times = np.asarray(times, dtype=float)
+    if len(times) == 0 or times[0] < 0 or times[-1] <= 0:
+        raise InputError(f"expected times from 0 on, in seconds, got {times}")
+    return float(times[-1]), times
+
+
+def _score(name: str, rig: Rig, seed: int, start: tuple[float, float], heading: float) -> Score:
+    rng = np.random.default_rng([seed, *name.encode()])
+    build = Build.of(rig)
+    score = Score(
+        build=build, style=Style.random(rng, build), rng=rng,
+        place=np.array([start[0], start[1], heading], dtype=float),
+    )  # fmt: skip
+    _idle(score)
+    return score
+
+
+def _idle(score: Score) -> None:
+    """Small slow movements that never stop."""
+    for channel, size in (
+        ("pelvis_forward", 1.0), ("pelvis_left", 1.0), ("spine_pitch", 3.0), ("spine_roll", 2.0),
+        ("spine_yaw", 3.0), ("head_yaw", 6.0), ("head_pitch", 4.0), ("left_flex", 4.0),
+        ("right_flex", 4.0), ("left_elbow", 5.0), ("right_elbow", 5.0), ("left_abduct", 2.0),
+        ("right_abduct", 2.0),
+    ):  # fmt: skip
+        rate, phase = score.rng.uniform(0.15, 0.5, 2), score.rng.uniform(0, 2 * np.pi, 2)
+        scale = size * score.style.sway
+
+        def wave(t: Array, rate=rate, phase=phase, scale=scale) -> Array:
+            return scale * np.sin(2 * np.pi * rate * t[:, None] + phase).sum(axis=1)
+
+        score.waves.append((channel, wave))
+
+
+def _go(score: Score, action: str, seconds: float, *, speed: float | None, path: Array | None,
+        radius: tuple[Array, float] | None, steady: bool) -> None:  # fmt: skip
+    """Walks or runs: from rest to rest, or under way before the first frame and after the last."""
+    move = gaits.walk if action == "walk" else gaits.run
+    if not steady:
+        move(score, seconds, speed=speed, path=path, within=radius)
+        return
+    origin = score.place
+    score.cursor = -_STEADY
+    move(score, seconds + 2 * _STEADY, speed=speed, ramp=False)
+    # The way was written from three seconds before the first frame: lay its first frame at home.
+    there = score.places(np.zeros(1))[0]
+    turn = origin[2] - there[2]
+    c, s = np.cos(turn), np.sin(turn)
+    for k, (at, places) in enumerate(score.course):
+        moved = (places[:, :2] - there[:2]) @ np.array([[c, s], [-s, c]]) + origin[:2]
+        score.course[k] = (at, np.concatenate([moved, places[:, 2:] + turn], axis=1))
+
+
+def _act(score: Score, action: str, seconds: float) -> None:
+    if action == "turn":
+        count = max(1, round(seconds / _USUAL["turn"]))
+        for _ in range(count):
+            angle = score.rng.uniform(0.8, 3.1) * (1 if score.rng.random() < 0.5 else -1)
+            gaits.turn(score, seconds / count, angle=angle)
+        return
+    {
+        "stand": actions.stand, "squat": actions.squat, "jump": actions.jump,
+        "reach": actions.reach, "dance": actions.dance,
+    }[action](score, seconds)  # fmt: skip
