@@ -147,9 +147,8 @@ def _groove(score: Score, start: float, end: float, beat: float) -> None:
     wave("spine_roll", 0.10, 1, rng.uniform(0, 6))
     wave("spine_yaw", 0.18, 2, rng.uniform(0, 6))
     wave("head_pitch", 0.08, 0.5, rng.uniform(0, 6))
-    offset = rng.choice([0.0, np.pi])
-    for k, arm in enumerate(("left", "right")):
-        phase = rng.uniform(0, 6) if k == 0 else phase + offset  # noqa: F821
+    lag = rng.uniform(0, 6)
+    for arm, phase in (("left", lag), ("right", lag + rng.choice([0.0, np.pi]))):
         wave(f"{arm}_flex", 0.45, 1, phase, rng.uniform(0.4, 1.2))
         wave(f"{arm}_abduct", 0.35, 2, phase, rng.uniform(0.4, 0.8))
         wave(f"{arm}_elbow", 0.4, 1, phase + 0.8, 0.9)

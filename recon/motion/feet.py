@@ -166,17 +166,25 @@ class FootTrack:
 
     def _swing_curve(self, k: int):
         """The ankle's course between stances k and k + 1 (level coordinates only)."""
+        lift, land = self.ends[k], self.starts[k + 1]
         knots = []
-        for stance, time in ((k, self.ends[k]), (k + 1, self.starts[k + 1])):
+        for stance, time in ((k, lift), (k + 1, land)):
             p = self._standing(time + np.array([-_H, 0.0, _H]), np.full(3, stance))[:, :2]
             knots.append((time, [p[1], (p[2] - p[0]) / (2 * _H), (p[0] - 2 * p[1] + p[2]) / _H**2]))
+        rise = self.stances[k + 1].position[2] - self.stances[k].position[2]
+        if rise:
+            # Over the edge of a step: up before forward, forward before down.
+            u, gone, bend = (0.33, 0.12, 3.0) if rise > 0 else (0.67, 0.88, -3.0)
+            seconds, start, way = land - lift, knots[0][1][0], knots[1][1][0] - knots[0][1][0]
+            via = [start + gone * way, 0.9 * way / seconds, bend * way / seconds**2]
+            knots.insert(1, (lift + u * seconds, via))
         return quintic(knots)
 
     def _swinging(self, k: int, times: Array, u: Array, pitch: Array) -> Array:
         """Ankles (N, 3) in the swing after stance k, u in [0, 1] of it."""
         stance, after = self.stances[k], self.stances[k + 1]
         low, high = stance.position[2], after.position[2]
-        rising = ease(u / 0.6) if high > low else ease((u - 0.4) / 0.6)
+        rising = ease(u / 0.5) if high > low else ease((u - 0.5) / 0.5)
         lowest = self.sole.drop(pitch)
         gap = lowest[:, 0] - lowest[:, 1]
         kink = _KINK * np.sin(np.pi * u) ** 2

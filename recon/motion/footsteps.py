@@ -40,14 +40,14 @@ def _foothold(score: Score, foot: int, time: float, width: float) -> Stance:
     """Where a foot belongs at a time."""
     x, y, heading = score.places(np.array([time]))[0]
     side = 1 - 2 * foot
-    forward, left = score.build.foot_forward - 0.05, side * width
+    forward, left = score.build.foothold, side * width
     c, s = np.cos(heading), np.sin(heading)
     position = np.array([x + c * forward - s * left, y + s * forward + c * left, 0.0])
-    for centre, where in score.treads:  # (x, y, z) of the tread, (heading, half depth, half width)
-        turn = where[0]
-        away = (position - centre)[:2] @ np.array([np.cos(turn), np.sin(turn)])
-        if abs(away) < where[1]:
-            position[:2] -= away * np.array([np.cos(turn), np.sin(turn)])
+    for centre, (turn, half) in score.treads:
+        along = np.array([np.cos(turn), np.sin(turn)])
+        away = (position - centre)[:2] @ along
+        if abs(away) < half:
+            position[:2] -= away * along
             position[2] = centre[2]
     return Stance(
         start=time, end=np.inf, position=position, yaw=heading + side * score.style.turnout
@@ -67,7 +67,7 @@ def _walk(score: Score, feet: list[list[Stance]], gait: Gait) -> None:
     while time < gait.end - 1e-9:
         landing = time + gait.swing
         here, there = score.places(np.array([time, time + ahead]))
-        speed = np.linalg.norm(there[:2] - here[:2]) / ahead
+        speed = float(np.linalg.norm(there[:2] - here[:2])) / ahead
         width = _STANDING_WIDTH + (gait.width - _STANDING_WIDTH) * min(speed / 0.5, 1.0)
         targets = [_foothold(score, foot, time + ahead, width) for foot in (0, 1)]
         waiting = [f for f in (0, 1) if feet[f][-1].start + feet[f][-1].landing + 0.1 < time]
@@ -84,18 +84,22 @@ def _walk(score: Score, feet: list[list[Stance]], gait: Gait) -> None:
 
 
 def _step(stances: list[Stance], lift: float, target: Stance, gait: Gait) -> None:
-    """Ends the last stance at `lift` and adds the next; short steps roll less."""
+    """Ends the last stance at `lift` and adds the next; short steps roll less.
+
+    On the way down the toes touch first, on the way up the whole sole.
+    """
     before = stances[-1]
     length = np.linalg.norm(target.position - before.position)
     share = float(np.clip(length / 0.5, 0.15, 1.0))
+    rise = target.position[2] - before.position[2]
     rolling = min(gait.rolling, 0.9 * (lift - before.start - before.landing))
+    strike = gait.strike * share if rise == 0 else 0.0 if rise > 0 else -0.25
+    landing = gait.landing if rise == 0 else 0.12
     stances[-1] = replace(
         before, end=lift, push=gait.push * share, rolling=rolling,
         clearance=gait.clearance * (0.5 + 0.5 * share), tuck=gait.tuck * share, early=gait.early,
     )  # fmt: skip
-    stances.append(
-        replace(target, strike=gait.strike * share, landing=gait.landing if gait.strike else 0.0)
-    )
+    stances.append(replace(target, strike=strike, landing=landing if strike else 0.0))
 
 
 def _hop(score: Score, feet: list[list[Stance]], hop: Hop) -> None:

@@ -26,7 +26,7 @@ def walk(score: Score, seconds: float, *, speed: float | None = None, ramp: bool
             radius of the disc to stay in; None walks nearly straight on.
     """
     size = score.build.leg / 0.82
-    speed = speed or 1.25 * score.style.pace * np.sqrt(size)
+    speed = float(speed or 1.25 * score.style.pace * np.sqrt(size))
     period = 1 / (np.sqrt(speed / (_WALK_RATIO * size)) * score.style.cadence)
     _travel(score, seconds, speed=speed, period=period, ramp=ramp, path=path, within=within,
             gait=Gait(
@@ -40,7 +40,7 @@ def run(score: Score, seconds: float, *, speed: float | None = None, ramp: bool 
         path: Array | None = None, within: tuple[Array, float] | None = None) -> None:  # fmt: skip
     """Runs for `seconds`; arguments as for `walk`."""
     size = score.build.leg / 0.82
-    speed = speed or 2.7 * score.style.pace * np.sqrt(size)
+    speed = float(speed or 2.7 * score.style.pace * np.sqrt(size))
     period = 1 / ((2.45 + 0.1 * speed) * score.style.cadence / np.sqrt(size))
     flight = 0.09 + 0.012 * speed
     start, end = score.cursor, score.cursor + seconds
@@ -158,8 +158,8 @@ def _homewards(
     to = _bearing(here, heading, centre)
     if abs(to) > 2.6:
         to = side * abs(to)
-    out = np.linalg.norm(ahead - centre) / radius
-    return float(2.5 * to * ease(np.array((out - 0.4) / 0.4)))
+    out = float(np.linalg.norm(ahead - centre)) / radius
+    return float(2.5 * to * ease(np.array([(out - 0.4) / 0.4]))[0])
 
 
 def _bearing(here: Array, heading: float, there: Array) -> float:

@@ -128,18 +128,21 @@ class Performance:
         known = limit < CHANNELS["pelvis_cap"] - 1e-6
         limit = np.interp(grid, grid[known], limit[known])
         usual = spline(grid, smooth(smooth_below(limit, 0.22), 0.06) - 0.004)
-        pieces = []
-        for group in self._groups():
-            sink = 0.0
-            for _ in range(5):  # until the standing legs are long enough
-                first, last, curve = self._airborne(group, usual, sink)
-                rows = (grid > first) & (grid < last)
-                excess = float(np.max(curve(grid[rows]) - reachable[rows]))
-                if excess <= 0:
-                    break
-                sink += excess + 0.002
-            pieces.append((first, last, curve))
-        return usual, pieces
+        return usual, [self._within_legs(group, usual, grid, reachable) for group in self._groups()]
+
+    def _within_legs(self, group: list[tuple[float, float]], usual, grid: Array, reachable: Array):
+        """The height around flights, sunk until the standing legs are long enough."""
+        sink = 0.0
+        piece = self._airborne(group, usual, sink)
+        for _ in range(5):
+            first, last, curve = piece
+            rows = (grid > first) & (grid < last)
+            excess = float(np.max(curve(grid[rows]) - reachable[rows]))
+            if excess <= 0:
+                break
+            sink += excess + 0.002
+            piece = self._airborne(group, usual, sink)
+        return piece
 
     def _groups(self) -> list[list[tuple[float, float]]]:
         """Flights that follow one another closely."""

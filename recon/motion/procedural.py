@@ -1,4 +1,4 @@
-"""Motion made up from a seed: people who walk, run, turn, squat, jump, reach, sit, climb, dance."""
+"""Motion made up from a seed: people walk, run, turn, squat, jump, reach, sit, climb and dance."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from recon.core.errors import InputError
 from recon.core.geometry import Array
 from recon.core.rig import Rig
-from recon.motion import actions, gaits
+from recon.motion import actions, furniture, gaits
 from recon.motion.clip import MotionClip
 from recon.motion.performance import Performance
 from recon.motion.score import Build, Score, Style
 
-Action = Literal["stand", "walk", "run", "turn", "squat", "jump", "reach", "dance"]
+Action = Literal["stand", "walk", "run", "turn", "squat", "jump", "reach", "sit", "climb", "dance"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 _STEADY = 3.0
 """Seconds that a clip of one gait goes on before its first and after its last frame."""
@@ -81,27 +81,47 @@ def sequence(
         radius: metres around `start` to stay within while walking; None: walks anywhere.
         The others as for `procedural`.
     Raises:
-        InputError: no or unknown parts, or no time.
+        InputError: no or unknown parts, no time, or no way round the props.
     """
     if not parts:
         raise InputError(f"expected one or more parts of {', '.join(ACTIONS)}, got none")
     for part in parts:
         _check(part, None, seconds)
     seconds, times = _times(seconds, fps, times)
-    score = _score("sequence", rig, seed, start, heading)
     share = np.array([_USUAL[part] for part in parts])
+    lengths = share / share.sum() * seconds
     disc = None if radius is None else (np.array(start), radius)
-    for part, length in zip(parts, share / share.sum() * seconds, strict=True):
-        if part in ("walk", "run"):
-            _go(score, part, length, speed=speed, path=None, radius=disc, steady=False)
-        else:
-            _act(score, part, length)
-    return Performance(score, rig, start=0.0, end=seconds).clip("+".join(parts), times)
+    for attempt in range(_ATTEMPTS):
+        score = _score(f"sequence {attempt}", rig, seed, start, heading)
+        for part, length in zip(parts, lengths, strict=True):
+            if part in ("walk", "run"):
+                _go(score, part, length, speed=speed, path=None, radius=disc, steady=False)
+            else:
+                _act(score, part, length)
+        clip = Performance(score, rig, start=0.0, end=seconds).clip("+".join(parts), times)
+        if not _walks_through(clip):
+            return clip
+    raise InputError(
+        f"expected a way round the chairs and steps of {', '.join(parts)}, found none in "
+        f"{_ATTEMPTS} tries; give more room (radius) or fewer of them"
+    )
+
+
+_ATTEMPTS = 20
+
+
+def _walks_through(clip: MotionClip) -> bool:
+    """Whether a foot is ever inside a prop."""
+    soles = clip.rig.soles(clip.poses)
+    return any(
+        bool(np.any(np.all(np.abs(box.local(soles)) < box.size / 2 + [0.03, 0.03, -1e-3], axis=-1)))
+        for box in clip.props
+    )
 
 
 _USUAL: dict[str, float] = {
     "stand": 1.5, "walk": 4.0, "run": 3.5, "turn": 2.2, "squat": 3.0, "jump": 2.2, "reach": 2.6,
-    "dance": 5.0,
+    "sit": 5.0, "climb": 7.0, "dance": 5.0,
 }  # fmt: skip
 """Seconds that each action takes by itself."""
 
@@ -181,5 +201,6 @@ def _act(score: Score, action: str, seconds: float) -> None:
         return
     {
         "stand": actions.stand, "squat": actions.squat, "jump": actions.jump,
-        "reach": actions.reach, "dance": actions.dance,
+        "reach": actions.reach, "sit": furniture.sit, "climb": furniture.climb,
+        "dance": actions.dance,
     }[action](score, seconds)  # fmt: skip

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from recon.core.geometry import Array
+from recon.core.geometry import Array, rotvec_to_matrix
+from recon.core.people import NUM_JOINTS, BodyPoses
 from recon.core.rig import Rig
 from recon.core.skeletons import CANONICAL_JOINTS
 from recon.motion.clip import Box
@@ -15,6 +16,9 @@ from recon.motion.curves import ease
 
 STRAIGHT = 0.992
 """Length of a standing leg, hip to ankle, of thigh plus shin: knees bent by some 14 degrees."""
+
+_GIVE = 0.015
+"""Metres by which a sitting body is flattened."""
 
 LEGS = tuple(
     tuple(CANONICAL_JOINTS.index(f"{side}_{part}") for part in ("hip", "knee", "ankle"))
@@ -24,28 +28,59 @@ LEGS = tuple(
 
 @dataclass(frozen=True, kw_only=True)
 class Build:
-    """Lengths of a body, metres: of thigh and shin, and of pelvis and hips over the floor."""
+    """Lengths of a body, metres.
+
+    Args:
+        thigh, shin: of the leg. pelvis, hip, ankle: heights over the floor in standing.
+        foot_forward: from the ankle to the middle of the sole. seat: from what somebody sits on
+            up to the pelvis joint.
+    """
 
     thigh: float
     shin: float
     pelvis: float
     hip: float
+    ankle: float
     foot_forward: float
+    seat: float
 
     @property
     def leg(self) -> float:
+        """Thigh and shin."""
         return self.thigh + self.shin
+
+    @property
+    def foot_back(self) -> float:
+        """From a standing body's ankles forward to its pelvis."""
+        return 0.05
+
+    @property
+    def foothold(self) -> float:
+        """From a standing body's pelvis forward to the middle of its soles."""
+        return self.foot_forward - self.foot_back
 
     @classmethod
     def of(cls, rig: Rig) -> Build:
+        """The lengths of a rig."""
         hip, knee, ankle = rig.rest_joints[list(LEGS[0])]
         thigh, shin = float(np.linalg.norm(knee - hip)), float(np.linalg.norm(ankle - knee))
         above = -float(rig.sole_points[:, 1].mean())
         height = above + STRAIGHT * (thigh + shin)
         return cls(
-            thigh=thigh, shin=shin, hip=height, pelvis=height - float(hip[1]),
-            foot_forward=float(rig.sole_points[:, 2].mean()),
+            thigh=thigh, shin=shin, hip=height, pelvis=height - float(hip[1]), ankle=above,
+            foot_forward=float(rig.sole_points[:, 2].mean()), seat=_seat(rig),
         )  # fmt: skip
+
+
+def _seat(rig: Rig) -> float:
+    """Metres from the lowest point of a sitting body's buttocks and thighs to its pelvis joint."""
+    rotations = np.tile(np.eye(3), (1, NUM_JOINTS, 1, 1))
+    hips = [hip for hip, _, _ in LEGS]
+    rotations[0, hips] = rotvec_to_matrix(np.array([-np.pi / 2, 0.0, 0.0]))
+    poses = BodyPoses(root=np.zeros((1, 3)), rotations=rotations)
+    sitting = np.isin(rig.indices[np.arange(len(rig.weights)), rig.weights.argmax(axis=1)],
+                      [0, *hips])  # fmt: skip
+    return -float(rig.vertices(poses)[0, sitting, 1].min()) - _GIVE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +187,8 @@ class Score:
         place: (3,) x, y and heading where the cursor is.
         course: pieces of (seconds (K,), x y heading (K, 3)) in order of time.
         keys: of each channel, (seconds, value). waves: of each channel, functions of time
-            that are added. terrain: height of the ground at a foothold.
+            that are added. props: what stands in the world. treads: where feet go on steps:
+            the middle (3,) of each, and (heading, half depth).
     """
 
     build: Build
