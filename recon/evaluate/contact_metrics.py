@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from recon.core.checks import check_array
 from recon.core.geometry import Array
+from recon.motion.clip import Box
+
+SINK = 0.15
+"""Metres below its top to which a box still bears a foot that has sunk into it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,70 +67,45 @@ def contacts_by_step(points: Array, *, threshold: float) -> Array:
     return (steps < threshold).astype(float)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ground:
-    """What one can stand on: the floor z = 0, and upright boxes on it.
+def ground_height(points: Array, boxes: Sequence[Box] = ()) -> Array:
+    """Height (...) in metres of what lies below points (..., 3): the floor z = 0 or a box's top.
 
-    Args:
-        centers: (B, 2) metres, x and y of the boxes. half_sizes: (B, 2) metres, half their extent
-            along their own x and y. yaws: (B,) radians about z. tops: (B,) metres, height.
+    A box counts where a point is above it, or at most SINK below its top: one that is deeper
+    inside came from its side.
     """
-
-    centers: Array
-    half_sizes: Array
-    yaws: Array
-    tops: Array
-
-    def __post_init__(self) -> None:
-        count = len(self.tops)
-        check_array("centers", self.centers, (count, 2))
-        check_array("half_sizes", self.half_sizes, (count, 2))
-        check_array("yaws", self.yaws, (count,))
-        check_array("tops", self.tops, (count,))
-
-    def height(self, points: Array, *, reach: float = 0.15) -> Array:
-        """Height (...) of what lies below points (..., 3): the floor or a box's top.
-
-        A box counts where a point is above it, or inside it at most `reach` metres below its top:
-        a foot deeper inside came from its side.
-        """
-        out = np.zeros(points.shape[:-1])
-        for center, half, yaw, top in zip(
-            self.centers, self.half_sizes, self.yaws, self.tops, strict=True
-        ):
-            offset = points[..., :2] - center
-            cos, sin = np.cos(yaw), np.sin(yaw)
-            own = offset @ np.array([[cos, -sin], [sin, cos]])
-            over = np.all(np.abs(own) <= half, axis=-1) & (points[..., 2] >= top - reach)
-            out = np.where(over & (top > out), top, out)
-        return out
+    out = np.zeros(points.shape[:-1])
+    for box in boxes:
+        offset = box.local(points)
+        half = box.size / 2
+        over = np.all(np.abs(offset[..., :2]) <= half[:2], axis=-1) & (
+            offset[..., 2] >= half[2] - SINK
+        )
+        top = float(box.center[2] + half[2])
+        out = np.where(over, np.maximum(out, top), out)
+    return out
 
 
-FLOOR = Ground(
-    centers=np.zeros((0, 2)), half_sizes=np.zeros((0, 2)), yaws=np.zeros(0), tops=np.zeros(0)
-)
-"""The bare floor."""
-
-
-def penetration(points: Array, ground: Ground = FLOOR) -> Array:
+def penetration(points: Array, ground: Array | float = 0.0) -> Array:
     """Metres (T,) that the deepest of the points (T, P, 3) is inside the ground; 0 outside it.
 
     Source: "Penetrate" of PhysDiff (Yuan et al. 2023, section 4), which takes the lowest vertex
     of the mesh and the floor.
+
+    Args:
+        ground: (T, P) metres, the height of what is below each point.
     """
-    return np.maximum(-_clearance(points, ground), 0).max(axis=1)
+    return np.maximum(ground - points[..., 2], 0).max(axis=1)
 
 
-def floating(points: Array, ground: Ground = FLOOR) -> Array:
+def floating(points: Array, ground: Array | float = 0.0) -> Array:
     """Metres (T,) between the ground and the lowest of the points (T, P, 3); 0 where it is inside.
 
     Source: "Float" of PhysDiff (Yuan et al. 2023, section 4).
+
+    Args:
+        ground: (T, P) metres, the height of what is below each point.
     """
-    return np.maximum(_clearance(points, ground).min(axis=1), 0)
-
-
-def _clearance(points: Array, ground: Ground) -> Array:
-    return points[..., 2] - ground.height(points)
+    return np.maximum((points[..., 2] - ground).min(axis=1), 0)
 
 
 def _share(part: int, whole: int) -> float:

@@ -79,15 +79,15 @@ def match_people(
 ) -> tuple[list[PersonMatch], str | None]:
     """One found person for every true one that was found, and how it was told, if not by place.
 
-    People are paired so that the number of frames in which they are in the same place of the
-    picture is greatest (as IDF1 counts; Hungarian algorithm). Where both recordings hold one
-    person, or the truth has no camera, place is not asked for.
+    People are paired so that they are as long and as closely as possible in the same place of the
+    picture (Hungarian algorithm, as IDF1 does). Where both recordings hold one person, place is
+    not asked for.
     """
     pairs = [[_shared(p, t, frames) for p in predicted.people] for t in truth.people]
     blind = None
     if len(predicted.people) == 1 and len(truth.people) == 1:
         blind = "both have one person: taken as the same, wherever in the picture"
-        near = [[np.ones(len(s[0]), bool) for s in row] for row in pairs]
+        near = [[np.ones(len(s[0])) for s in row] for row in pairs]
     elif predicted.camera is None or truth.camera is None:
         raise InputError(
             "expected a camera in both to tell several people apart, got none; "
@@ -95,16 +95,16 @@ def match_people(
         )
     else:
         near = [
-            [_near(predicted, truth, p, t, shared) for p, shared in zip(
+            [_nearness(predicted, truth, p, t, shared) for p, shared in zip(
                 predicted.people, row, strict=True)]
             for t, row in zip(truth.people, pairs, strict=True)
         ]  # fmt: skip
     matches = []
-    for k, j in _assign(np.array([[int(n.sum()) for n in row] for row in near], ndmin=2)):
+    for k, j in _assign(np.array([[n.sum() for n in row] for row in near], ndmin=2)):
         found, true = predicted.people[j], truth.people[k]
         rows, true_rows = pairs[k][j]
         total = np.count_nonzero(true.valid & np.isin(true.frame_idx, frames.truth))
-        together = int(near[k][j].sum())
+        together = int(np.count_nonzero(near[k][j]))
         matches.append(
             PersonMatch(
                 predicted=found, truth=true, predicted_rows=rows, truth_rows=true_rows,
@@ -139,21 +139,22 @@ def _shared(
     return array[:, 0], array[:, 1]
 
 
-def _near(
+def _nearness(
     predicted: Recording, truth: Recording, person: RecordedPerson, true: RecordedPerson,
     rows: tuple[np.ndarray, np.ndarray],
-) -> np.ndarray:  # fmt: skip
-    """In which shared frames the two are in the same place of the picture."""
+) -> Array:  # fmt: skip
+    """How well each shared frame has the two in one place of the picture: 1 exactly, 0 apart."""
     found, there = pixels(predicted, person)[rows[0]], pixels(truth, true)[rows[1]]
     assert predicted.camera is not None and truth.camera is not None
     found = found * truth.camera.intrinsics.width / predicted.camera.intrinsics.width
     height = np.ptp(there[..., 1], axis=1)
-    return np.linalg.norm(found - there, axis=-1).mean(axis=1) < NEAR * np.maximum(height, 1.0)
+    distance = np.linalg.norm(found - there, axis=-1).mean(axis=1)
+    return np.maximum(1 - distance / (NEAR * np.maximum(height, 1.0)), 0)
 
 
 def pixels(recording: Recording, person: RecordedPerson) -> Array:
     """The body joints (N, 22, 2) in the recording's own pixels."""
-    assert recording.camera is not None
+    assert recording.camera is not None and person.joints_camera is not None
     joints = person.joints_camera.copy()
     joints[..., 2] = np.maximum(joints[..., 2], 1e-2)  # behind the camera: far outside the picture
     return recording.camera.intrinsics.project(joints)

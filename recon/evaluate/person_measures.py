@@ -12,18 +12,22 @@ from recon.core.skeletons import SMPLX_BODY_PARENTS
 from recon.evaluate import camera_metrics, metrics, world_metrics
 from recon.evaluate.contact_metrics import (
     ContactScore,
-    Ground,
     contact_score,
     contacts_by_step,
     floating,
+    ground_height,
     penetration,
 )
 from recon.evaluate.matching import PersonMatch
 from recon.evaluate.protocol import Protocol
 from recon.evaluate.recording import Skin
+from recon.motion.clip import Box
 
 SHORT_PATH = 1.0
 """Metres: RTE divides by the path, and says nothing of somebody who stays in a place."""
+
+USUAL_FPS = 30.0
+"""Frame rate of all published tables."""
 
 _MM = 1000.0
 _ROWS_AT_ONCE = 64  # frames skinned at once: about 10 MB
@@ -48,7 +52,6 @@ class PersonEvaluation:
     truth_id: int
     frames: np.ndarray
     times: Array
-    coverage: float
     figures: dict[str, float]
     values: dict[str, Array]
     path: Array
@@ -56,7 +59,6 @@ class PersonEvaluation:
     contacts: Array | None
     true_contacts: Array
     contact_score: ContactScore | None
-    same_mesh: bool
 
 
 def measure_match(
@@ -65,68 +67,38 @@ def measure_match(
     times: Array,
     fps: float,
     protocol: Protocol,
-    ground: Ground | None,
+    ground: Sequence[Box] | None,
     joints: int = 22,
     regressor: Array | None = None,
 ) -> PersonEvaluation:
     """The figures of one person.
 
     Args:
-        times: (T,) seconds of the truth. fps: of the shared frames. ground: what the true person
-            stands on, or None where it is not known. joints, regressor: see `evaluate_scenes`.
+        times: (T,) seconds of the truth. fps: of the shared frames. ground: the boxes that
+            stand on the floor of the true world, or None where the floor is not known.
+        joints, regressor: see `evaluate_scenes`.
     """
-    rows, true_rows = match.predicted_rows, match.truth_rows
-    found, there = match.predicted, match.truth
-    values, same_mesh = _camera_space(match, fps, protocol, joints, regressor)
-    world, feet = found.joints_world, found.feet_world
-    if protocol.root_sigma:
-        smooth = world_metrics.root_smoothed(world, sigma=protocol.root_sigma)
-        feet = feet + (smooth[:, :1] - world[:, :1])
-        world = smooth
-    world, true_world = world[rows], there.joints_world[true_rows]
-    feet, true_feet = feet[rows], there.feet_world[true_rows]
-    root, true_root = world[:, 0], true_world[:, 0]
-    extend = metrics.with_hands if joints == 24 else _same
-    body, true_body = extend(world), extend(true_world)
-    length = world_metrics.path_length(true_root)
-    step = 30 / fps * world_metrics.CONTACT_STEP
-    contacts = found.contacts[rows] if found.contacts is not None else None
-    true_contacts = (
-        there.contacts[true_rows]
-        if there.contacts is not None
-        else contacts_by_step(true_feet, threshold=step)
-    )
-    values |= {
-        "wa_mpjpe_mm": _MM * world_metrics.wa_mpjpe(body, true_body, tail=protocol.tail),
-        "w_mpjpe_mm": _MM * world_metrics.w_mpjpe(body, true_body, tail=protocol.tail),
-        "erve_mm": _MM * world_metrics.erve(
-            root, true_root,
-            R_world_predicted=found.R_world_root[rows], R_world_root=there.R_world_root[true_rows],
-        ),
-        "jitter": world_metrics.jitter(body, fps=fps),
-        "jitter_truth": world_metrics.jitter(true_body, fps=fps),
-        "foot_sliding_mm": _MM * world_metrics.foot_sliding(feet, true_feet),
-        "foot_sliding_truth_mm": _MM * world_metrics.foot_sliding(true_feet, true_feet),
-    }  # fmt: skip
-    if length >= SHORT_PATH:
-        values["rte_percent"] = world_metrics.rte(root, true_root)
+    shared = _shared(match, fps, protocol)
+    values = _camera_space(match, fps, protocol, joints, regressor)
+    values |= _world_space(shared, fps, protocol, joints)
     if ground is not None:
-        values |= _clearances(feet, true_feet, true_contacts, ground)
-    score = contact_score(contacts, true_contacts) if contacts is not None else None
-    figures = {name: _mean(v) for name, v in values.items()}
-    figures |= contact_figures(score)
+        values |= _clearances(shared, ground)
+    root, true_root = shared.joints[:, 0], shared.true_joints[:, 0]
+    score = None
+    if shared.contacts is not None:
+        score = contact_score(shared.contacts, shared.true_contacts)
+    figures = {name: _mean(v) for name, v in values.items()} | contact_figures(score)
     figures |= {
-        "size_percent": 100
-        * _size_error(found.joints_camera[rows], there.joints_camera[true_rows]),
+        "size_percent": 100 * _size_error(shared.joints, shared.true_joints),
         "path_scale_percent": 100 * camera_metrics.scale_error(root, true_root),
-        "path_m": length,
+        "path_m": world_metrics.path_length(true_root),
         "coverage_percent": 100 * match.coverage,
     }
     return PersonEvaluation(
-        predicted_id=found.person_id, truth_id=there.person_id, frames=match.frames,
-        times=times[match.frames], coverage=match.coverage, figures=figures, values=values,
+        predicted_id=match.predicted.person_id, truth_id=match.truth.person_id,
+        frames=match.frames, times=times[match.frames], figures=figures, values=values,
         path=camera_metrics.aligned(root, true_root, with_scale=False), true_path=true_root,
-        contacts=contacts, true_contacts=true_contacts, contact_score=score, same_mesh=same_mesh,
+        contacts=shared.contacts, true_contacts=shared.true_contacts, contact_score=score,
     )  # fmt: skip
 
 
@@ -159,13 +131,74 @@ def contact_figures(score: ContactScore | None) -> dict[str, float]:
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Shared:
+    """Both motions in their worlds over the K shared frames, pre-steps done."""
+
+    joints: Array
+    true_joints: Array
+    R_world_root: Array
+    R_true_root: Array
+    feet: Array
+    true_feet: Array
+    contacts: Array | None
+    true_contacts: Array
+
+
+def _shared(match: PersonMatch, fps: float, protocol: Protocol) -> _Shared:
+    rows, true_rows = match.predicted_rows, match.truth_rows
+    found, there = match.predicted, match.truth
+    joints, feet = found.joints_world, found.feet_world
+    if protocol.root_sigma:  # over all frames, as TRAM does it before it takes the valid ones
+        smooth = world_metrics.root_smoothed(joints, sigma=protocol.root_sigma)
+        feet = feet + (smooth[:, :1] - joints[:, :1])
+        joints = smooth
+    true_feet = there.feet_world[true_rows]
+    if there.contacts is not None:
+        true_contacts = there.contacts[true_rows]
+    else:
+        step = world_metrics.CONTACT_STEP * USUAL_FPS / fps
+        true_contacts = contacts_by_step(true_feet, threshold=step)
+    return _Shared(
+        joints=joints[rows], true_joints=there.joints_world[true_rows],
+        R_world_root=found.R_world_root[rows], R_true_root=there.R_world_root[true_rows],
+        feet=feet[rows], true_feet=true_feet,
+        contacts=found.contacts[rows] if found.contacts is not None else None,
+        true_contacts=true_contacts,
+    )  # fmt: skip
+
+
+def _world_space(s: _Shared, fps: float, protocol: Protocol, joints: int) -> dict[str, Array]:
+    """World figures but those of the ground; RTE only where the path is long enough."""
+    extend = metrics.with_hands if joints == 24 else _same
+    body, true_body = extend(s.joints), extend(s.true_joints)
+    root, true_root = s.joints[:, 0], s.true_joints[:, 0]
+    values = {
+        "wa_mpjpe_mm": _MM * world_metrics.wa_mpjpe(body, true_body, tail=protocol.tail),
+        "w_mpjpe_mm": _MM * world_metrics.w_mpjpe(body, true_body, tail=protocol.tail),
+        "erve_mm": _MM * world_metrics.erve(
+            root, true_root, R_world_predicted=s.R_world_root, R_world_root=s.R_true_root
+        ),
+        "jitter": world_metrics.jitter(body, fps=fps),
+        "jitter_truth": world_metrics.jitter(true_body, fps=fps),
+        "foot_sliding_mm": _MM * world_metrics.foot_sliding(s.feet, s.true_feet),
+        "foot_sliding_truth_mm": _MM * world_metrics.foot_sliding(s.true_feet, s.true_feet),
+    }  # fmt: skip
+    if world_metrics.path_length(true_root) >= SHORT_PATH:
+        values["rte_percent"] = world_metrics.rte(root, true_root)
+    return values
+
+
 def _camera_space(
     match: PersonMatch, fps: float, protocol: Protocol, joints: int, regressor: Array | None
-) -> tuple[dict[str, Array], bool]:
-    """PA-MPJPE, MPJPE, Accel and, where both bodies have one mesh, PVE."""
+) -> dict[str, Array]:
+    """PA-MPJPE; with cameras MPJPE and Accel; PVE where both bodies have one mesh."""
     rows, true_rows = match.predicted_rows, match.truth_rows
-    same_mesh = match.predicted.mesh == match.truth.mesh
     extend = metrics.with_hands if joints == 24 else _same
+    if match.truth.joints_camera is None or match.predicted.joints_camera is None:
+        world = [p.joints_world[r] for p, r in ((match.predicted, rows), (match.truth, true_rows))]
+        aligned = metrics.pa_mpjpe(*map(extend, world))  # the same in every frame of reference
+        return {"pa_mpjpe_mm": _MM * aligned.mean(axis=-1)}
     found = extend(match.predicted.joints_camera[rows])
     there = extend(match.truth.joints_camera[true_rows])
     hips: Sequence[int] = metrics.SMPL_HIPS
@@ -180,7 +213,7 @@ def _camera_space(
             found, there, fps=fps, root=hips, variant=protocol.accel
         ),
     }
-    if same_mesh:
+    if same_mesh(match):
         parts = [
             metrics.pve(
                 match.predicted.skin(rows[part]), match.truth.skin(true_rows[part]),
@@ -189,7 +222,12 @@ def _camera_space(
             for part in _parts(len(rows))
         ]  # fmt: skip
         values["pve_mm"] = _MM * np.concatenate(parts)
-    return values, same_mesh
+    return values
+
+
+def same_mesh(match: PersonMatch) -> bool:
+    """Whether the vertices of both bodies are the same points."""
+    return match.predicted.mesh == match.truth.mesh
 
 
 def _regressed(skin: Skin, rows: np.ndarray, regressor: Array) -> Array:
@@ -205,20 +243,17 @@ def _same(joints: Array) -> Array:
     return joints
 
 
-def _clearances(
-    feet: Array, true_feet: Array, true_contacts: Array, ground: Ground
-) -> dict[str, Array]:
+def _clearances(s: _Shared, ground: Sequence[Box]) -> dict[str, Array]:
     """Penetration in every frame, and float in those in which the true person stands.
 
     The ground of each point is what lies below the true one, so that a step is met at the right
     moment even where the path has drifted.
     """
-    level = feet.copy()
-    level[..., 2] -= ground.height(true_feet)
-    stands = (true_contacts > 0.5).any(axis=1)
+    height = ground_height(s.true_feet, ground)
+    stands = (s.true_contacts > 0.5).any(axis=1)
     return {
-        "penetration_mm": _MM * penetration(level),
-        "float_mm": _MM * floating(level[stands]),
+        "penetration_mm": _MM * penetration(s.feet, height),
+        "float_mm": _MM * floating(s.feet[stands], height[stands]),
     }
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from recon.core.camera import Intrinsics
+from recon.core.camera import CameraTrajectory, Intrinsics
 from recon.core.checks import check_array
 from recon.core.geometry import Array
-from recon.core.people import BodyPoses, CameraMotion, WorldMotion
+from recon.core.people import BodyPoses, CameraMotion, WorldMotion, WorldPlacement
 from recon.core.rig import Rig
 from recon.core.scene import Scene
-from recon.evaluate.contact_metrics import FLOOR, Ground
+from recon.motion.clip import Box
 
 NUM_BODY_JOINTS = 22
 
@@ -29,18 +29,19 @@ class RecordedPerson:
         person_id: a number that tells people apart. frame_idx: (N,) int, increasing.
         valid: (N,) bool; of a truth, where it is good and the person is in the picture; of a
             result, where the person was seen.
-        joints_world, joints_camera: (N, 22, 3) metres. R_world_root: (N, 3, 3).
+        joints_world, joints_camera: (N, 22, 3) metres; the latter None without a camera.
+        R_world_root: (N, 3, 3).
         feet_world: (N, 4, 3) metres, FOOT_POINTS.
         contacts: (N, 4) probabilities of FOOT_POINTS, or None where nobody knows.
         mesh: name and number of vertices of the body, equal for bodies of one topology.
-        skin: its vertices, in the camera.
+        skin: its vertices, in the camera (without one, in the world).
     """
 
     person_id: int
     frame_idx: np.ndarray
     valid: np.ndarray
     joints_world: Array
-    joints_camera: Array
+    joints_camera: Array | None
     R_world_root: Array
     feet_world: Array
     contacts: Array | None
@@ -52,7 +53,8 @@ class RecordedPerson:
         check_array("frame_idx", self.frame_idx, (n,), np.integer)
         check_array("valid", self.valid, (n,), np.bool_)
         check_array("joints_world", self.joints_world, (n, NUM_BODY_JOINTS, 3))
-        check_array("joints_camera", self.joints_camera, (n, NUM_BODY_JOINTS, 3))
+        if self.joints_camera is not None:
+            check_array("joints_camera", self.joints_camera, (n, NUM_BODY_JOINTS, 3))
         check_array("R_world_root", self.R_world_root, (n, 3, 3))
         check_array("feet_world", self.feet_world, (n, 4, 3))
         if self.contacts is not None:
@@ -78,7 +80,7 @@ class Recording:
 
     Args:
         name: for tables. times: (T,) seconds. camera: None where a data set has none.
-        ground: what people stand on, where z = 0 is the floor; None where it is not known.
+        ground: the boxes that stand on the floor z = 0; None where nobody knows the floor.
         notes: what a reader of the numbers must know, in sentences.
     """
 
@@ -86,7 +88,7 @@ class Recording:
     times: Array
     people: tuple[RecordedPerson, ...]
     camera: RecordedCamera | None
-    ground: Ground | None = FLOOR
+    ground: tuple[Box, ...] | None = ()
     notes: tuple[str, ...] = ()
 
 
@@ -96,23 +98,44 @@ def read_recording(scene: Scene) -> Recording:
     Raises:
         StaleSceneError: the stages body or world have not run.
     """
-    placement, camera = scene.placement, scene.camera
-    worlds = {motion.track_id: motion for motion in scene.world_motions}
+    return make_recording(
+        scene.path.name, scene.video.times, scene.camera, scene.placement,
+        in_camera=scene.camera_motions, in_world=scene.world_motions, rigs=scene.rigs,
+        notes=_import_notes(scene),
+    )  # fmt: skip
+
+
+def make_recording(
+    name: str,
+    times: Array,
+    camera: CameraTrajectory,
+    placement: WorldPlacement,
+    *,
+    in_camera: Sequence[CameraMotion],
+    in_world: Sequence[WorldMotion],
+    rigs: Sequence[Rig],
+    ground: tuple[Box, ...] = (),
+    notes: tuple[str, ...] = (),
+) -> Recording:
+    """The results of the stages, in memory, as a recording.
+
+    Args:
+        times: (T,) seconds. in_camera, rigs: of each person; in_world: of those that were placed.
+        ground: see `Recording`.
+    """
+    worlds = {motion.track_id: motion for motion in in_world}
     people = [
         _person(motion, worlds[motion.track_id], rig)
-        for motion, rig in zip(scene.camera_motions, scene.rigs, strict=True)
+        for motion, rig in zip(in_camera, rigs, strict=True)
         if motion.track_id in worlds
     ]
     return Recording(
-        name=scene.path.name,
-        times=np.asarray(scene.video.times, dtype=float),
-        people=tuple(people),
+        name=name, times=np.asarray(times, dtype=float), people=tuple(people),
         camera=RecordedCamera(
             Ts_world_camera=placement.Ts_world_camera, tracked=camera.tracked,
             intrinsics=camera.intrinsics,
         ),
-        ground=FLOOR,
-        notes=_import_notes(scene),
+        ground=ground, notes=notes,
     )  # fmt: skip
 
 

@@ -14,13 +14,10 @@ from recon.core.scene import Scene
 from recon.evaluate.camera_measures import CameraEvaluation, measure_camera
 from recon.evaluate.figures import FIGURES
 from recon.evaluate.matching import FrameMatch, PersonMatch, match_frames, match_people, pixels
-from recon.evaluate.person_measures import PersonEvaluation, measure_match, pooled
+from recon.evaluate.person_measures import USUAL_FPS, PersonEvaluation, measure_match, pooled
 from recon.evaluate.protocol import Protocol, ProtocolName, get_protocol
 from recon.evaluate.recording import Recording, read_recording
 from recon.evaluate.tracking import People, mot_events, mot_figures
-
-USUAL_FPS = 30.0
-"""Frame rate of all published tables."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,13 +137,20 @@ def _rate_note(fps: float) -> str | None:
 def person_notes(people: Sequence[PersonEvaluation]) -> list[str]:
     """What the people's figures leave out, and why."""
     out = []
-    if any(not p.same_mesh for p in people):
+    if any("mpjpe_mm" not in p.values for p in people):
+        out.append(
+            "MPJPE, PVE and Accel are left out: they are measured in the camera, of which "
+            "one recording has none"
+        )
+    elif any("pve_mm" not in p.values for p in people):
         out.append(
             "PVE is left out: prediction and truth have bodies of different models, and the "
             "joints of two models are not quite the same points either"
         )
     if any("rte_percent" not in p.values for p in people):
         out.append("RTE is left out for people whose true path is shorter than 1 m")
+    if any("penetration_mm" not in p.values for p in people):
+        out.append("penetration and float are left out: the truth does not tell where the floor is")
     if any(len(p.values["w_mpjpe_mm"]) == 0 for p in people):
         out.append("WA- and W-MPJPE100 are left out: TRAM's script skips clips of 100 frames")
     return out

@@ -6,21 +6,20 @@ import numpy as np
 import pytest
 
 from recon.evaluate.contact_metrics import (
-    FLOOR,
-    Ground,
     contact_score,
     contacts_by_step,
     floating,
+    ground_height,
     penetration,
 )
+from recon.motion.clip import Box
 
 
-def step(*, yaw: float = 0.0) -> Ground:
+def step(*, yaw: float = 0.0) -> list[Box]:
     """A box one metre long and 0.4 wide, 0.2 high, two metres away."""
-    return Ground(
-        centers=np.array([[2.0, 0.0]]), half_sizes=np.array([[0.5, 0.2]]),
-        yaws=np.array([yaw]), tops=np.array([0.2]),
-    )  # fmt: skip
+    return [
+        Box(kind="step", center=np.array([2.0, 0, 0.1]), size=np.array([1.0, 0.4, 0.2]), yaw=yaw)
+    ]
 
 
 def test_scores_by_hand() -> None:
@@ -51,20 +50,23 @@ def test_penetration_and_float_by_hand() -> None:
     points[:, :, 2] = [[-0.03, 0.5], [0.04, 0.06], [0.0, -0.01]]
     assert np.allclose(penetration(points), [0.03, 0, 0.01])
     assert np.allclose(floating(points), [0, 0.04, 0])
+    heights = np.array([[0.0, 0.5], [0.0, 0.0], [0.1, 0.0]])
+    assert np.allclose(penetration(points, heights), [0.03, 0, 0.1])
+    assert np.allclose(floating(points, heights - 0.2), [0.17, 0.24, 0.1])
 
 
 def test_a_box_bears_what_is_above_it() -> None:
     points = np.array([[2.0, 0.0, 0.21], [2.0, 0.0, 0.19], [2.0, 0.3, 0.21], [2.0, 0.0, 0.01]])
-    assert np.allclose(step().height(points), [0.2, 0.2, 0, 0])
-    assert np.allclose(FLOOR.height(points), 0)
+    assert np.allclose(ground_height(points, step()), [0.2, 0.2, 0, 0])
+    assert np.allclose(ground_height(points), 0)
 
 
 def test_a_box_can_be_turned() -> None:
     ahead, aside = np.array([2.4, 0.0, 0.2]), np.array([2.0, 0.4, 0.2])
-    assert np.allclose(step().height(np.stack([ahead, aside])), [0.2, 0])
+    assert np.allclose(ground_height(np.stack([ahead, aside]), step()), [0.2, 0])
     turned = step(yaw=np.pi / 2)
-    assert np.allclose(turned.height(np.stack([ahead, aside])), [0, 0.2])
+    assert np.allclose(ground_height(np.stack([ahead, aside]), turned), [0, 0.2])
     slanted = step(yaw=np.pi / 4)
     along = np.array([2.0, 0.0, 0.2]) + 0.45 * np.array([np.sqrt(0.5), np.sqrt(0.5), 0])
     across = np.array([2.0, 0.0, 0.2]) + 0.45 * np.array([-np.sqrt(0.5), np.sqrt(0.5), 0])
-    assert np.allclose(slanted.height(np.stack([along, across])), [0.2, 0])
+    assert np.allclose(ground_height(np.stack([along, across]), slanted), [0.2, 0])
