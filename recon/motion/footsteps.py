@@ -43,12 +43,12 @@ def _foothold(score: Score, foot: int, time: float, width: float) -> Stance:
     forward, left = score.build.foothold, side * width
     c, s = np.cos(heading), np.sin(heading)
     position = np.array([x + c * forward - s * left, y + s * forward + c * left, 0.0])
-    for centre, (turn, half) in score.treads:
-        along = np.array([np.cos(turn), np.sin(turn)])
-        away = (position - centre)[:2] @ along
-        if abs(away) < half:
+    for tread in score.treads:
+        along = np.array([np.cos(tread.heading), np.sin(tread.heading)])
+        away = float((position - tread.middle)[:2] @ along)
+        if tread.start <= time <= tread.end and abs(away) < tread.half:
             position[:2] -= away * along
-            position[2] = centre[2]
+            position[2] = tread.middle[2]
     return Stance(
         start=time, end=np.inf, position=position, yaw=heading + side * score.style.turnout
     )

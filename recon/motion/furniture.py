@@ -7,7 +7,7 @@ import numpy as np
 from recon.core.geometry import Array
 from recon.motion.clip import Box
 from recon.motion.curves import smooth
-from recon.motion.score import Gait, Score
+from recon.motion.score import Gait, Score, Tread
 
 _SEAT_WIDTH, _SEAT_THICKNESS, _BACK_HEIGHT, _LEG = 0.44, 0.04, 0.42, 0.035
 _BEHIND = 0.19
@@ -76,29 +76,32 @@ def climb(score: Score, seconds: float) -> None:
             heights = heights[: 3 + along]
             period = min(period, seconds / (len(heights) + 1.5))
     count = len(heights) - 1
-    start, place = score.cursor + 0.1, score.place
+    start, end, place = score.cursor + 0.1, score.cursor + seconds, score.place
     gait = Gait(
         start=start, end=start + (count + 2) * period - 0.01, period=period, swing=0.72 * period,
         strike=0.0, push=0.5, rolling=0.4 * period, clearance=0.06, tuck=0.75, early=0.45,
         width=1.3 * score.style.width, first=score.style.lead,
     )  # fmt: skip
     ahead = gait.swing + 0.5 * (2 * period - gait.swing)
-    times = np.arange(start, start + seconds, 0.01)
+    times = np.arange(start, end, 0.01)
     reached = going * np.clip((times - start - ahead) / period + 1, 0, count)
     reached = smooth(reached, 0.7 * period)
     heading = np.array([np.cos(place[2]), np.sin(place[2])])
     way = np.repeat(place[None], len(times), axis=0)
     way[:, :2] += reached[:, None] * heading
-    score.treads.extend(
-        (np.array([*(place[:2] + (k * going + score.build.foothold) * heading), z]),
-         np.array([place[2], going / 2]))
-        for k, z in enumerate(heights)
-    )  # fmt: skip
+    for k, z in enumerate(heights):
+        middle = np.array([*(place[:2] + (k * going + score.build.foothold) * heading), z])
+        score.treads.append(
+            Tread(
+                start=start, end=end, middle=middle, heading=place[2],
+                half=going / 2,
+            )
+        )  # fmt: skip
     score.props.extend(_stairs(score, going, heights))
     score.hold(start, start + (count + 2) * period, fade=0.8, head_pitch=0.22)
     score.go(times, way)
     score.gaits.append(gait)
-    score.cursor = start - 0.1 + seconds
+    score.cursor = end
 
 
 def _stairs(score: Score, going: float, heights: list[float]) -> list[Box]:

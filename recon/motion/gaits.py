@@ -6,6 +6,7 @@ import numpy as np
 
 from recon.core.geometry import Array
 from recon.motion.curves import ease, spline
+from recon.motion.room import angle_inwards, around, bearing, obstacles_of
 from recon.motion.score import Gait, Score
 
 _STEP = 0.01
@@ -76,6 +77,15 @@ def turn(score: Score, seconds: float, *, angle: float) -> None:
     score.wait(start + seconds - score.cursor)
 
 
+def turn_to(score: Score, seconds: float, angle: float) -> float:
+    """Turns before something else that has `seconds` in all; how long the turn takes."""
+    if abs(angle) < 0.3:
+        return 0.0
+    needed = min(0.6 + abs(angle) / 1.3 + 0.9, 0.5 * seconds)
+    turn(score, needed, angle=angle)
+    return needed
+
+
 def _travel(
     score: Score, seconds: float, *, speed: float, period: float, ramp: bool,
     path: Array | None, within: tuple[Array, float] | None, gait: Gait,
@@ -83,7 +93,7 @@ def _travel(
     """Writes a course at `speed` and a gait that follows it."""
     if within is not None:
         if ramp:
-            seconds -= _face_inwards(score, seconds, within)
+            seconds -= turn_to(score, seconds, angle_inwards(score, within))
         speed = min(speed, 0.55 * _TURN_RATE * within[1])  # or there is no room to turn
     start, stop = score.cursor, score.cursor + seconds
     settle = gait.swing + 1.2 * period if ramp else 0.0
@@ -135,17 +145,19 @@ def _wander(score: Score, pace: Array, within: tuple[Array, float] | None) -> Ar
     at = np.arange(len(pace)) * _STEP
     drift = 0.08 * np.sin(2 * np.pi * rate[:, None] * at + phase[:, None]).sum(axis=0)
     out = np.empty((len(pace), 3))
-    x, y, heading = score.place
+    here, heading = score.place[:2], score.place[2]
     top = float(pace.max())
     turning, side = 0.0, 1.0 if rng.random() < 0.5 else -1.0
+    obstacles = obstacles_of(score)
     for i, v in enumerate(pace):
         wish = float(drift[i])
         if within is not None:
-            wish += _homewards(np.array([x, y]), heading, top, within, side)
+            wish += _homewards(here, heading, top, within, side)
+        wish += around(here, heading, obstacles)
         turning += (np.clip(wish, -_TURN_RATE, _TURN_RATE) - turning) * _STEP / 0.25
         heading += turning * _STEP * min(2 * v, 1.0)
-        x, y = x + v * _STEP * np.cos(heading), y + v * _STEP * np.sin(heading)
-        out[i] = x, y, heading
+        here = here + v * _STEP * np.array([np.cos(heading), np.sin(heading)])
+        out[i] = *here, heading
     return out
 
 
@@ -155,28 +167,8 @@ def _homewards(
     """Turning rate that keeps a walker inside a disc: none in its middle, full near its rim."""
     centre, radius = within
     ahead = here + speed / _TURN_RATE * np.array([np.cos(heading), np.sin(heading)])
-    to = _bearing(here, heading, centre)
+    to = bearing(here, heading, centre)
     if abs(to) > 2.6:
         to = side * abs(to)
     out = float(np.linalg.norm(ahead - centre)) / radius
     return float(2.5 * to * ease(np.array([(out - 0.4) / 0.4]))[0])
-
-
-def _bearing(here: Array, heading: float, there: Array) -> float:
-    """Radians, -pi to pi, to turn from a heading to face a point."""
-    away = there - here
-    return float((np.arctan2(away[1], away[0]) - heading + np.pi) % (2 * np.pi) - np.pi)
-
-
-def _face_inwards(score: Score, seconds: float, within: tuple[Array, float]) -> float:
-    """Turns on the spot towards a disc's middle where the way ahead soon leaves it; how long
-    that takes."""
-    centre, radius = within
-    here, heading = score.place[:2], score.place[2]
-    ahead = here + 0.8 * radius * np.array([np.cos(heading), np.sin(heading)])
-    angle = _bearing(here, heading, centre)
-    if np.linalg.norm(ahead - centre) < 0.9 * radius or abs(angle) < 0.6:
-        return 0.0
-    needed = min(0.6 + abs(angle) / 1.3 + 0.9, 0.5 * seconds)
-    turn(score, needed, angle=angle + 0.4 * score.rng.uniform(-1, 1))
-    return needed

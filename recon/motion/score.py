@@ -155,6 +155,18 @@ class Hop:
     tail: float = 0.3
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tread:
+    """A place for feet from `start` to `end` seconds: their middle comes over `middle` (3,) if it
+    would be within `half` metres of it along a heading."""
+
+    start: float
+    end: float
+    middle: Array
+    heading: float
+    half: float
+
+
 CHANNELS: dict[str, float] = {
     "pelvis_forward": 0.0,  # metres off the middle of the path
     "pelvis_left": 0.0,
@@ -187,8 +199,7 @@ class Score:
         place: (3,) x, y and heading where the cursor is.
         course: pieces of (seconds (K,), x y heading (K, 3)) in order of time.
         keys: of each channel, (seconds, value). waves: of each channel, functions of time
-            that are added. props: what stands in the world. treads: where feet go on steps:
-            the middle (3,) of each, and (heading, half depth).
+            that are added. props: what stands in the world. treads: where feet go on steps.
     """
 
     build: Build
@@ -202,7 +213,7 @@ class Score:
     keys: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     waves: list[tuple[str, Callable[[Array], Array]]] = field(default_factory=list)
     props: list[Box] = field(default_factory=list)
-    treads: list[tuple[Array, Array]] = field(default_factory=list)
+    treads: list[Tread] = field(default_factory=list)
 
     def key(self, channel: str, *keys: tuple[float, float]) -> None:
         """Adds keys (seconds, value) to a channel."""

@@ -13,6 +13,7 @@ from recon.core.rig import Rig
 from recon.motion import actions, furniture, gaits
 from recon.motion.clip import MotionClip
 from recon.motion.performance import Performance
+from recon.motion.room import angle_for
 from recon.motion.score import Build, Score, Style
 
 Action = Literal["stand", "walk", "run", "turn", "squat", "jump", "reach", "sit", "climb", "dance"]
@@ -97,31 +98,42 @@ def sequence(
             if part in ("walk", "run"):
                 _go(score, part, length, speed=speed, path=None, radius=disc, steady=False)
             else:
-                _act(score, part, length)
+                _act(score, part, length - _make_room(score, part, length, disc))
         clip = Performance(score, rig, start=0.0, end=seconds).clip("+".join(parts), times)
         if not _walks_through(clip):
             return clip
     raise InputError(
         f"expected a way round the chairs and steps of {', '.join(parts)}, found none in "
-        f"{_ATTEMPTS} tries; give more room (radius) or fewer of them"
+        f"{_ATTEMPTS} tries; give more seconds or room (radius), or fewer of them"
     )
 
 
 _ATTEMPTS = 20
 
 
+def _make_room(score: Score, part: str, seconds: float, disc: tuple[Array, float] | None) -> float:
+    """Turns so that a chair or steps stand where nobody came from; how long it takes."""
+    if part == "climb":
+        angle = angle_for(score, near=0.5, far=3.8, half=0.8, within=disc)
+    elif part == "sit":
+        angle = angle_for(score, near=-0.9, far=-0.1, half=0.5, within=disc)
+    else:
+        return 0.0
+    return gaits.turn_to(score, seconds, angle)
+
+
 def _walks_through(clip: MotionClip) -> bool:
     """Whether a foot is ever inside a prop."""
     soles = clip.rig.soles(clip.poses)
     return any(
-        bool(np.any(np.all(np.abs(box.local(soles)) < box.size / 2 + [0.03, 0.03, -1e-3], axis=-1)))
+        bool(np.any(np.all(np.abs(box.local(soles)) < box.size / 2 - 1e-3, axis=-1)))
         for box in clip.props
     )
 
 
 _USUAL: dict[str, float] = {
     "stand": 1.5, "walk": 4.0, "run": 3.5, "turn": 2.2, "squat": 3.0, "jump": 2.2, "reach": 2.6,
-    "sit": 5.0, "climb": 7.0, "dance": 5.0,
+    "sit": 6.0, "climb": 8.5, "dance": 5.0,
 }  # fmt: skip
 """Seconds that each action takes by itself."""
 
