@@ -15,7 +15,14 @@ from tyro.conf import Positional
 
 from recon import __version__
 from recon.core.errors import InputError, ReconError
-from recon.options import CameraOptions, RenderOptions, RunOptions, SplatOptions
+from recon.options import (
+    CameraOptions,
+    EvaluateOptions,
+    RenderOptions,
+    RunOptions,
+    SplatOptions,
+    TrainPriorOptions,
+)
 
 if TYPE_CHECKING:
     from recon.core.scene import Scene
@@ -189,6 +196,25 @@ class Convert:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Evaluate(EvaluateOptions):
+    """Measure a scene against the truth: another scene, or a sequence of a data set.
+
+    Figures as the field's papers compute them: MPJPE, PA-MPJPE, PVE, Accel, W- and WA-MPJPE100,
+    RTE, ERVE, jitter, foot sliding, ATE, MOT figures, contacts, scale and gravity.
+    """
+
+    pred: Positional[str]
+    """A scene folder, or a result that `recon import` reads, as wham:FILE, gvhmr:FILE, tram:DIR."""
+    truth: Positional[str]
+    """A scene folder, or emdb:DIR, 3dpw:FILE, rich:DIR#CAMERA or amass:FILE."""
+
+    def main(self) -> None:
+        from recon.evaluate.command import evaluate
+
+        evaluate(self.pred, self.truth, self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Splat(SplatOptions):
     """Train 3D Gaussians on a scene's video without its people, or on posed photographs.
 
@@ -320,6 +346,20 @@ class Weights:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainPrior(TrainPriorOptions):
+    """Train a motion prior on mocap (AMASS .npz, .bvh), or on procedural motion without folders."""
+
+    folders: Positional[tuple[Path, ...]] = ()
+    """Folders of motion files, searched with all below."""
+
+    def main(self) -> None:
+        from recon.console import TerminalWatcher
+        from recon.train_prior import train_prior
+
+        print(train_prior(self.folders, self, watcher=TerminalWatcher()))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Demo:
     """Fetch a real clip and run everything on it."""
 
@@ -339,17 +379,76 @@ class Demo:
         _show(run(video, self.scene, watcher=watcher), as_json=self.json)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Synth:
+    """Render a world whose truth is known: video.mp4 and a scene folder with everything in it."""
+
+    out: Positional[Path]
+    """Folder to write, new or empty."""
+    people: Annotated[int, tyro.conf.arg(metavar="N")] = 1
+    """One to four people."""
+    camera: Literal["static", "panning", "swaying", "orbiting", "forward", "following"] = (
+        "following"
+    )
+    """What the camera does."""
+    action: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ACTION ...")] = ()
+    """What each person does: stand, walk, run, turn, squat, jump, reach, sit, climb, dance, or
+    several joined by +; by default what suits the camera."""
+    motion: Annotated[Path | None, tyro.conf.arg(metavar="FILE_OR_FOLDER")] = None
+    """Recorded motion instead: a .bvh or AMASS .npz file, or a folder of them."""
+    place: Literal["room", "street"] = "room"
+    """Where it happens."""
+    frames: Annotated[int, tyro.conf.arg(metavar="N")] = 240
+    """Number of frames."""
+    fps: Annotated[float, tyro.conf.arg(metavar="HZ")] = 30.0
+    """Frames a second."""
+    size: Annotated[tuple[int, int], tyro.conf.arg(metavar="W H")] = (960, 540)
+    """Width and height of the pictures in pixels."""
+    fov: Annotated[float | None, tyro.conf.arg(metavar="DEG")] = None
+    """Field of view across the longer side; by default 50 to 70 degrees, from the seed."""
+    seed: int = 0
+    """Chooses bodies, clothes, paths and the place."""
+    keypoints_only: bool = False
+    """Write the truth without pictures, depth and masks; much faster."""
+    json: bool = False
+    """Print what was made as JSON on stdout and nothing else."""
+
+    def main(self) -> None:
+        from recon.console import TerminalWatcher
+        from recon.synth import WorldSpec, make_world, motion_files
+
+        spec = WorldSpec(
+            seed=self.seed, camera=self.camera, people=self.people, actions=self.action,
+            motions=motion_files(self.motion) if self.motion else (), place=self.place,
+            frames=self.frames, fps=self.fps, size=self.size, fov_deg=self.fov,
+        )  # fmt: skip
+        with TerminalWatcher().stage("synth", f"{self.frames} frames") as progress:
+            scene = make_world(spec, self.out, pixels=not self.keypoints_only, progress=progress)
+        made = json.loads((scene.path / "synth.json").read_text(encoding="utf-8"))
+        if self.json:
+            print(json.dumps({"scene": str(scene.path), **made}, indent=1))
+            return
+        print(f"scene    {scene.path}")
+        if not self.keypoints_only:
+            print(f"video    {scene.path / 'video.mp4'}: {self.frames} frames at {self.fps:g} Hz")
+        for person in made["people"]:
+            print(f"person {person['track_id']} {person['action']}, {person['stature']:.2f} m")
+
+
 Command = (
     Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Camera, tyro.conf.subcommand("camera")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Import, tyro.conf.subcommand("import")]
     | Annotated[Convert, tyro.conf.subcommand("convert")]
+    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Splat, tyro.conf.subcommand("splat")]
     | Annotated[Render, tyro.conf.subcommand("render")]
     | Annotated[View, tyro.conf.subcommand("view")]
     | Annotated[Tracks, tyro.conf.subcommand("tracks")]
     | Annotated[Weights, tyro.conf.subcommand("weights")]
+    | Annotated[TrainPrior, tyro.conf.subcommand("train-prior")]
+    | Annotated[Synth, tyro.conf.subcommand("synth")]
     | Annotated[Demo, tyro.conf.subcommand("demo")]
 )
 

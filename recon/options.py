@@ -164,6 +164,52 @@ class RenderOptions:
             _check_range("--size", side, 16, 8192, "pixels")
 
 
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """How to measure, and where to write."""
+
+    protocol: Literal["wham", "gvhmr", "tram"] = "wham"
+    """Whose evaluation script to follow where they differ (last chunk, Accel, smoothed root)."""
+    tolerance: float | None = None
+    """Seconds between frames of the same moment; by default half a frame of the truth."""
+    joints: Literal[22, 24] = 22
+    """Body joints; 24 puts SMPL's hands beyond the wrists."""
+    regressor: Annotated[Path | None, arg(metavar="FILE")] = None
+    """J_regressor_h36m.npy, for 3DPW's 14 joints; both bodies must be SMPL's."""
+    body_model_path: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Folder with the files of SMPL, SMPL-H or SMPL-X, which data sets need."""
+    fps: float | None = None
+    """Frame rate of other programs' results that do not tell it."""
+    html: Path | None = None
+    """Also write a page with plots here."""
+    json: bool = False
+    """Print all figures as JSON on stdout and nothing else."""
+
+    def __post_init__(self) -> None:
+        _check_range("--tolerance", self.tolerance, 0, 1e3, "seconds")
+        _check_range("--fps", self.fps, 1e-3, 1e3, "frames a second")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainPriorOptions:
+    """What a motion prior is trained on and for how long."""
+
+    out: Annotated[Path, arg(aliases=["-o"], metavar="FILE")]
+    """The .npz to write."""
+    procedural: Annotated[int | None, arg(metavar="N")] = None
+    """Procedural clips to train on besides; by default 600 if no folder is given."""
+    steps: int = 2500
+    """Optimiser steps; the default takes about six minutes of one core."""
+    seed: int = 0
+    """Of everything random."""
+
+    def __post_init__(self) -> None:
+        _check_range("--procedural", self.procedural, 0, 1e6, "clips")
+        _check_range("--steps", self.steps, 1, 1e7, "steps")
+        if self.out.suffix != ".npz":
+            raise InputError(f"--out: expected a file that ends with .npz, got {self.out}")
+
+
 def person_ids(flag: str, text: str) -> tuple[int, ...]:
     """The people's numbers in a text such as "1,3".
 

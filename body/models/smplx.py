@@ -57,7 +57,7 @@ _HAND_LENGTH = 0.085
 """Metres from the wrist to SMPL's hand joint in a mean adult."""
 
 
-class _SmplFamily(RiggedBodyModel):
+class SmplFamily(RiggedBodyModel):
     """What the three share: a linear shape space, pose blend shapes, aligned joints."""
 
     num_vertices: ClassVar[int]
@@ -210,7 +210,7 @@ class _SmplFamily(RiggedBodyModel):
         return out
 
 
-class SmplxModel(_SmplFamily):
+class SmplxModel(SmplFamily):
     """SMPL-X (Pavlakos et al. 2019) with ten betas; the jaw and the eyes move with the head."""
 
     name = "smplx"
@@ -222,7 +222,7 @@ class SmplxModel(_SmplFamily):
     owners = (*range(22), _HEAD, _HEAD, _HEAD, *range(22, NUM_JOINTS))
 
 
-class SmplhModel(_SmplFamily):
+class SmplhModel(SmplFamily):
     """SMPL-H (Romero et al. 2017): SMPL with MANO's fifteen joints per hand, and ten betas.
 
     Only the extended release has a neutral body, in `neutral/model.npz`; a file of one sex is
@@ -238,7 +238,7 @@ class SmplhModel(_SmplFamily):
     owners = tuple(range(NUM_JOINTS))
 
 
-class SmplModel(_SmplFamily):
+class SmplModel(SmplFamily):
     """SMPL (Loper et al. 2015) with ten betas; the hands move with the wrists.
 
     It has no finger joints: the canonical ones rest where a mean hand has them, scaled to the

@@ -18,7 +18,7 @@ class CameraEvaluation:
 
     Args:
         times: (M,) seconds. figures: by the names of FIGURES. values: per frame, likewise.
-        path, true_path: (M, 3) metres, the former aligned rigidly.
+        path, true_path: (M, 3) metres, in each one's own world.
     """
 
     times: Array
@@ -56,6 +56,6 @@ def measure_camera(
     }
     return CameraEvaluation(
         times=times, figures=figures, values=values,
-        path=camera_metrics.aligned(path, true_path, with_scale=False),
+        path=path,
         true_path=true_path,
     )  # fmt: skip

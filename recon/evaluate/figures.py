@@ -33,15 +33,15 @@ _TRACKS = "Who is who"
 FIGURES: dict[str, Figure] = {
     "pa_mpjpe_mm": Figure(
         label="PA-MPJPE", unit="mm", digits=1, group=_CAMERA,
-        published={"TRAM, 3DPW": 35.6, "GVHMR, EMDB-1": 42.7},
+        published={"TRAM (3DPW)": 35.6, "GVHMR (EMDB-1)": 42.7},
     ),
     "mpjpe_mm": Figure(
         label="MPJPE", unit="mm", digits=1, group=_CAMERA,
-        published={"TRAM, 3DPW": 59.3, "GVHMR, EMDB-1": 72.6},
+        published={"TRAM (3DPW)": 59.3, "GVHMR (EMDB-1)": 72.6},
     ),
     "pve_mm": Figure(
         label="PVE", unit="mm", digits=1, group=_CAMERA,
-        published={"TRAM, 3DPW": 69.6, "GVHMR, EMDB-1": 84.2},
+        published={"TRAM (3DPW)": 69.6, "GVHMR (EMDB-1)": 84.2},
     ),
     "accel": Figure(label="Accel", unit="m/s²", digits=2, group=_CAMERA),
     "size_percent": Figure(label="bone lengths", unit="%", digits=1, group=_CAMERA),
@@ -59,10 +59,10 @@ FIGURES: dict[str, Figure] = {
     ),
     "erve_mm": Figure(label="ERVE", unit="mm/frame", digits=2, group=_WORLD),
     "jitter": Figure(
-        label="jitter", unit="10 m/s³", digits=2, group=_WORLD,
+        label="jitter", unit="× 10 m/s³", digits=2, group=_WORLD,
         published={"GVHMR": 16.5, "DuoMo": 8.7},
     ),
-    "jitter_truth": Figure(label="jitter of the truth", unit="10 m/s³", digits=2, group=_WORLD),
+    "jitter_truth": Figure(label="jitter of the truth", unit="× 10 m/s³", digits=2, group=_WORLD),
     "path_scale_percent": Figure(label="path's scale", unit="%", digits=2, group=_WORLD),
     "path_m": Figure(label="path's true length", unit="m", digits=2, group=_WORLD),
     "foot_sliding_mm": Figure(
@@ -94,6 +94,12 @@ FIGURES: dict[str, Figure] = {
     "false_positives": Figure(label="false positives", unit="", digits=0, group=_TRACKS),
 }  # fmt: skip
 """Every figure by its name in JSON, in the order of tables."""
+
+
+def levels(name: str, count: int | None = None) -> str:
+    """The published levels of a figure, the lowest first, as text."""
+    ranked = sorted(FIGURES[name].published.items(), key=lambda item: item[1])
+    return ", ".join(f"{who} {level:g}" for who, level in ranked[:count])
 
 
 def shown(name: str, value: float | None) -> str:

@@ -43,7 +43,7 @@ class PersonEvaluation:
         frames: (K,) indices into the truth's times. times: (K,) seconds.
         figures: by the names of FIGURES. values: what they are means of, one number for each
             frame (or step); people are pooled by putting these together.
-        path, true_path: (K, 3) metres, pelvis, the former aligned rigidly.
+        path, true_path: (K, 3) metres, the pelvis in each one's own world.
         contacts, true_contacts: (K, 4) probabilities, None where not known.
         contact_score: counts of the contacts, None likewise.
     """
@@ -97,7 +97,7 @@ def measure_match(
     return PersonEvaluation(
         predicted_id=match.predicted.person_id, truth_id=match.truth.person_id,
         frames=match.frames, times=times[match.frames], figures=figures, values=values,
-        path=camera_metrics.aligned(root, true_root, with_scale=False), true_path=true_root,
+        path=root, true_path=true_root,
         contacts=shared.contacts, true_contacts=shared.true_contacts, contact_score=score,
     )  # fmt: skip
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from recon.core.scene import Scene
 from recon.motion.clip import Box
 
 NUM_BODY_JOINTS = 22
+
+LICENSED_MODELS = {"smpl", "smplh", "smplx"}
+"""Body models with pose blend shapes, which a scene's rigs leave out."""
 
 Skin = Callable[[np.ndarray], np.ndarray]
 """Vertices (n, V, 3) in the camera for some rows of a person's frames."""
@@ -92,17 +96,52 @@ class Recording:
     notes: tuple[str, ...] = ()
 
 
-def read_recording(scene: Scene) -> Recording:
+def read_recording(scene: Scene, *, body_model_path: Path | None = None) -> Recording:
     """A finished scene's people and camera.
 
+    Args:
+        body_model_path: the SMPL, SMPL-H or SMPL-X files, so that bodies of such a model get
+            their pose blend shapes; without it they are skinned linearly, which is noted.
     Raises:
         StaleSceneError: the stages body or world have not run.
     """
-    return make_recording(
+    found = make_recording(
         scene.path.name, scene.video.times, scene.camera, scene.placement,
         in_camera=scene.camera_motions, in_world=scene.world_motions, rigs=scene.rigs,
         notes=_import_notes(scene),
     )  # fmt: skip
+    licensed = {p.mesh[0] for p in found.people} & LICENSED_MODELS
+    if body_model_path is None:
+        linear = tuple(
+            f"{found.name}: vertices of {model} without its pose blend shapes, which are worth "
+            "some mm of PVE (--body-model-path)"
+            for model in sorted(licensed)
+        )
+        return replace(found, notes=found.notes + linear)
+    motions = {motion.track_id: motion for motion in scene.camera_motions}
+    people = [
+        replace(p, skin=_blended(p, motions[p.person_id], body_model_path))
+        if p.mesh[0] in licensed
+        else p
+        for p in found.people
+    ]
+    return replace(found, people=tuple(people))
+
+
+def _blended(person: RecordedPerson, motion: CameraMotion, path: Path) -> Skin:
+    """The person's vertices by the body model itself."""
+    from body.models import load_body_model
+
+    model = load_body_model(motion.shape.model, path)
+    betas = np.zeros(len(model.param_spec.names))
+    betas[: len(motion.shape.values)] = motion.shape.values[: len(betas)]
+    poses, own = motion.poses_camera, np.searchsorted(motion.frame_idx, person.frame_idx)
+
+    def skin(rows: np.ndarray) -> np.ndarray:
+        at = own[rows]
+        return model.vertices(betas, BodyPoses(root=poses.root[at], rotations=poses.rotations[at]))
+
+    return skin
 
 
 def make_recording(

@@ -112,7 +112,7 @@ def evaluate_scenes(
     tracking, untracked = _tracking(found, there, frames)
     true_ids = {m.truth.person_id for m in matches}
     found_ids = {m.predicted.person_id for m in matches}
-    notes = [*found.notes, *there.notes, *rules.pre_steps, *person_notes(people), untracked,
+    notes = [_points_note(joints, regressor), *found.notes, *there.notes, *rules.pre_steps, *person_notes(people), untracked,
              told_by, _rate_note(fps)]  # fmt: skip
     return Evaluation(
         predicted=found.name, truth=there.name, protocol=rules, fps=fps, num_frames=len(times),
@@ -123,6 +123,16 @@ def evaluate_scenes(
         summary=_summary(people, camera, tracking, _coverage(matches, there, frames)),
         notes=tuple(dict.fromkeys(n for n in notes if n)),
     )  # fmt: skip
+
+
+def _points_note(joints: int, regressor: Array | None) -> str:
+    """Which points the figures are of."""
+    hands = " and its hands, put beyond the wrists" if joints == 24 else ""
+    camera = "; in the camera 3DPW's 14 joints, regressed" if regressor is not None else ""
+    return (
+        f"joints: the pelvis and SMPL's 21 body joints{hands}{camera}; feet: the points of the "
+        "soles below heels and toes"
+    )
 
 
 def _rate_note(fps: float) -> str | None:

@@ -63,7 +63,7 @@ def assemble(imported: Imported, bodies: list[Body], times: Array) -> Results:
         for person, body in zip(imported.people, bodies, strict=True)
     ]
     R = imported.R_world_file if imported.R_world_file is not None else _upright(in_file)
-    turned = [_moved(poses, make_transform(R, np.zeros(3))) for poses in in_file]
+    turned = [moved_poses(poses, make_transform(R, np.zeros(3))) for poses in in_file]
     height = 0.0 if imported.floor_known else _floor(turned, bodies)
     T_world_file = make_transform(R, np.array([0.0, 0.0, -height]))
     Ts, tracked = _camera_path(imported, in_file, bodies, len(times))
@@ -73,11 +73,11 @@ def assemble(imported: Imported, bodies: list[Body], times: Array) -> Results:
     camera_motions, world_motions = [], []
     for k, (person, body) in enumerate(zip(imported.people, bodies, strict=True)):
         shape = _shape(imported.model, person)
-        poses = _moved(in_file[k], T_world_file)
+        poses = moved_poses(in_file[k], T_world_file)
         seen = (
-            _poses(person, person.camera, body.pelvis)
+            placed_poses(person, person.camera, body.pelvis)
             if person.camera is not None
-            else _moved(poses, invert_transform(Ts[person.frame_idx]))
+            else moved_poses(poses, invert_transform(Ts[person.frame_idx]))
         )
         world = _filled(poses, person.frame_idx, times)
         camera = _filled(seen, person.frame_idx, times)
@@ -117,19 +117,19 @@ def assemble(imported: Imported, bodies: list[Body], times: Array) -> Results:
 def _in_file(person: ImportedPerson, imported: Imported, pelvis: Array) -> BodyPoses:
     """A person in the file's world, by its camera where the file has only camera and bodies."""
     if person.world is not None:
-        return _poses(person, person.world, pelvis)
+        return placed_poses(person, person.world, pelvis)
     assert person.camera is not None and imported.Ts_file_camera is not None
     Ts = imported.Ts_file_camera[person.frame_idx]
-    return _moved(_poses(person, person.camera, pelvis), Ts)
+    return moved_poses(placed_poses(person, person.camera, pelvis), Ts)
 
 
-def _poses(person: ImportedPerson, placed: Placed, pelvis: Array) -> BodyPoses:
+def placed_poses(person: ImportedPerson, placed: Placed, pelvis: Array) -> BodyPoses:
     """SMPL turns a body about its pelvis, which lies at J0 before `transl` is added."""
     rotations = np.concatenate([placed.global_orient[:, None], person.body], axis=1)
     return BodyPoses(root=placed.transl + pelvis, rotations=rotations)
 
 
-def _moved(poses: BodyPoses, T: Array) -> BodyPoses:
+def moved_poses(poses: BodyPoses, T: Array) -> BodyPoses:
     """Poses in another frame; T is (4, 4) or (N, 4, 4)."""
     T = np.broadcast_to(T, (len(poses.root), 4, 4))
     rotations = poses.rotations.copy()
@@ -185,7 +185,7 @@ def _camera_path(
     k = max(both, key=lambda k: len(imported.people[k].frame_idx))
     person, placed = imported.people[k], imported.people[k].camera
     assert placed is not None
-    seen = _poses(person, placed, bodies[k].pelvis)
+    seen = placed_poses(person, placed, bodies[k].pelvis)
     R = nearest_rotation(in_file[k].rotations[:, 0] @ np.swapaxes(seen.rotations[:, 0], -1, -2))
     t = in_file[k].root - np.einsum("nij,nj->ni", R, seen.root)
     keys, frames = person.frame_idx.astype(float), np.arange(num_frames, dtype=float)
