@@ -112,8 +112,10 @@ def evaluate_scenes(
     tracking, untracked = _tracking(found, there, frames)
     true_ids = {m.truth.person_id for m in matches}
     found_ids = {m.predicted.person_id for m in matches}
-    notes = [_points_note(joints, regressor), *found.notes, *there.notes, *rules.pre_steps, *person_notes(people), untracked,
-             told_by, _rate_note(fps)]  # fmt: skip
+    notes = [
+        _points_note(joints, regressor), *found.notes, *there.notes, *rules.pre_steps,
+        *person_notes(people), untracked, told_by, _rate_note(fps),
+    ]  # fmt: skip
     return Evaluation(
         predicted=found.name, truth=there.name, protocol=rules, fps=fps, num_frames=len(times),
         people=people,
