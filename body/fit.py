@@ -58,6 +58,7 @@ def build_evidence(
     intrinsics: Intrinsics,
     *,
     stature: float | None = None,
+    stature_std: float | None = None,
     mass: float | None = None,
 ) -> tuple[np.ndarray, Evidence]:
     """Consecutive frame indices (M,) of a track and what was seen in each; gaps weigh nothing.
@@ -81,6 +82,7 @@ def build_evidence(
         size_px=np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1), 20.0),
         intrinsics=intrinsics,
         stature=stature,
+        stature_std=stature_std,
         mass=mass,
     )
 
@@ -143,7 +145,7 @@ def joint_uncertainty(
         solver = TrackSolver(model, evidence.take(rows), noise)
         draws = solver.sample(state.take(rows), count=_POSTERIOR_DRAWS)
         out[rows] = np.std([posed_keypoints(draw, rest)[2] for draw in draws], axis=0)
-    spread = noise.adult_stature[1] if evidence.stature is None else noise.stature
+    _, spread = evidence.stature_prior(noise)
     return np.hypot(out, posed_keypoints(state, rest)[2] * spread / rest.stature)
 
 
@@ -170,10 +172,13 @@ def fit_track(
     model: BodyModel,
     *,
     stature: float | None = None,
+    stature_std: float | None = None,
     mass: float | None = None,
 ) -> CameraMotion:
     """One person's motion in the camera frame, over every frame from first to last seen."""
-    frame_idx, evidence = build_evidence(track, times, intrinsics, stature=stature, mass=mass)
+    frame_idx, evidence = build_evidence(
+        track, times, intrinsics, stature=stature, stature_std=stature_std, mass=mass
+    )
     state = fit_evidence(evidence, model)
     rotations = np.tile(np.eye(3), (len(frame_idx), NUM_JOINTS, 1, 1))
     rotations[:, :NUM_BODY] = state.rotations
@@ -213,13 +218,17 @@ def run(scene: Scene, config: BodyConfig, *, progress: Progress = no_progress) -
     model = load_body_model(config.body_model, path)
     tracks, times, intrinsics = scene.tracks, scene.video.times, scene.camera.intrinsics
     motions, rigs, decisions, numbers, warnings = [], [], [], {}, []
+    ground = scene.ground if config.stature is None else None
     for done, seen in enumerate(tracks):
         progress(done, len(tracks))
         track, swapped = repair_swaps(seen, times)
+        measured = None if ground is None else ground.stature_of(track.track_id)
+        tall, spread = measured or (config.stature, None)
         with threadpool_limits(1):  # many small products: threads would only wait for each other
             motion = fit_track(
-                track, times, intrinsics, model, stature=config.stature, mass=config.mass
-            )
+                track, times, intrinsics, model,
+                stature=tall, stature_std=spread, mass=config.mass,
+            )  # fmt: skip
         motions.append(motion)
         rigs.append(model.skinning_spec(motion.shape.values))
         stature = model.rest_body(motion.shape.values).stature
@@ -234,7 +243,9 @@ def run(scene: Scene, config: BodyConfig, *, progress: Progress = no_progress) -
         if motion.body_joint_std is not None:
             spread = np.linalg.norm(motion.body_joint_std, axis=-1)
             numbers[f"person{track.track_id}"]["joint_std"] = round(float(np.median(spread)), 4)
-        why = "given by the user" if config.stature else "from proportions and an adult prior"
+        why = "from proportions and an adult prior"
+        if tall is not None:
+            why = "given by the user" if measured is None else "from all who stand on one floor"
         decisions.append(
             Decision(name=f"stature of person {track.track_id}", value=f"{stature:.2f} m", why=why)
         )

@@ -71,7 +71,7 @@ class Evidence:
     Args:
         times: (M,) seconds. keypoints_px: (M, 33, 2). landmarks: (M, 33, 3) metres, camera axes.
         weights: (M, 33) trust 0-1, zero where nothing was seen. size_px: (M,) image height.
-        stature: metres, mass: kg, if the user knows them.
+        stature: metres, mass: kg, if known. stature_std: metres, if not that of the user's word.
         metric: whether the landmarks were seen, or only guessed as a start for the fit.
     """
 
@@ -82,8 +82,15 @@ class Evidence:
     size_px: Array
     intrinsics: Intrinsics
     stature: float | None = None
+    stature_std: float | None = None
     mass: float | None = None
     metric: bool = True
+
+    def stature_prior(self, noise: Noise) -> tuple[float, float]:
+        """Mean and standard deviation of the stature, metres."""
+        if self.stature is None:
+            return noise.adult_stature
+        return self.stature, noise.stature if self.stature_std is None else self.stature_std
 
     def take(self, rows: np.ndarray | slice) -> Evidence:
         """The evidence of some frames."""
@@ -236,9 +243,7 @@ class TrackSolver:
         normal.corner += np.diag(weight)
         normal.right_shape -= weight * (state.shape - spec.mean)
         normal.cost += float(np.sum(weight * (state.shape - spec.mean) ** 2))
-        mean, std = self.noise.adult_stature
-        if self.evidence.stature is not None:
-            mean, std = self.evidence.stature, self.noise.stature
+        mean, std = self.evidence.stature_prior(self.noise)
         error, info = lin.rest.stature - mean, frames / std**2
         normal.corner += info * np.outer(lin.stature, lin.stature)
         normal.right_shape -= info * lin.stature * error

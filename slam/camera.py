@@ -23,6 +23,7 @@ from slam.intrinsics import choose_intrinsics, focal_decision
 from slam.joining import KINDS, SolvedShot, frame_runs, join_shots
 from slam.masks import people_masks
 from slam.shots import blurred_frames, find_shots, followed_points
+from slam.standing_people import with_ground
 from slam.tracks import BackgroundTracks, MaskFunction, track_background
 
 BACKENDS: dict[str, str] = {
@@ -234,6 +235,9 @@ def run(
     video = scene.video
     masks = people_masks(scene.tracks, video)
     trajectory, report, tracks = _estimate(frames, video, masks, config, progress)
+    trajectory, report, ground = with_ground(scene.tracks, trajectory, report, video.times)
+    if ground is not None:
+        scene.save("ground.npz", [ground])
     dense = dense_depth(tracks, trajectory, seed=config.seed)
     if len(dense.depth.frame_idx):
         trajectory = with_dense_points(trajectory, dense)

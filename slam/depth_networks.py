@@ -198,4 +198,6 @@ def depth_evidence(scene: Scene, frames: FrameSource, model: str | None) -> Dept
             masks=people_masks(scene.tracks, scene.video),
             stature_known=stature_known,
         )
-    return DepthEvidence(keyframes=keyframes, network=network, stature_known=stature_known)
+    return DepthEvidence(
+        keyframes=keyframes, network=network, stature_known=stature_known, ground=scene.ground
+    )

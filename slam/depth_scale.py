@@ -11,6 +11,7 @@ from recon.core.camera import CameraTrajectory
 from recon.core.checks import check_array
 from recon.core.depth import KeyframeDepth
 from recon.core.geometry import Array, invert_transform, transform_points
+from recon.core.ground import GroundView
 from recon.core.people import PersonEvidence
 from slam.floor_plane import FloorPlane
 from slam.metric_scale import ScaleEstimate, SlamFeet
@@ -120,11 +121,13 @@ class DepthEvidence:
     Args:
         keyframes: dense slam depth. network: metric depth of a network.
         stature_known: the user gave the person's stature, so bodies have their true size.
+        ground: the plane that people stand on, of a camera that stays in one place.
     """
 
     keyframes: KeyframeDepth | None = None
     network: MetricDepth | None = None
     stature_known: bool = False
+    ground: GroundView | None = None
 
 
 def network_scale(

@@ -8,6 +8,7 @@ import numpy as np
 
 from recon.core.contacts import frame_steps
 from recon.core.geometry import Array, hat
+from recon.core.ground import GroundView
 from recon.core.people import PersonEvidence
 from recon.core.skeletons import CANONICAL_JOINTS
 from slam.floor_plane import FloorPlane
@@ -91,6 +92,7 @@ def solve_vertical(
     stances: Array | None = None,
     rays: Array | None = None,
     floor: FloorPlane | None = None,
+    ground: GroundView | None = None,
 ) -> Vertical:
     """The most probable vertical given bodies, the camera's own level and the stances' plane.
 
@@ -100,22 +102,29 @@ def solve_vertical(
     Args:
         R_slam_camera: (T, 3, 3). bodies: one per person, may be empty.
         stances: (L, 3) metres, where feet stood, slam axes. rays: (L, 3) unit viewing rays.
-        floor: the plane of the scene's own points.
+        floor: the plane of the scene's own points. ground: the plane that people stand on.
     """
     bodies = [b for b in bodies if b.weights.sum() > 1e-6]
     starts = [_unit(-R_slam_camera[:, :, 1].sum(axis=0))]
-    starts += [_median_direction(b.up, b.weights) for b in bodies[:_MAX_STARTS]]
-    answers = [_descend(s, R_slam_camera, bodies, (stances, rays), floor) for s in starts]
+    body_ups = [_median_direction(b.up, b.weights) for b in bodies[:_MAX_STARTS]]
+    starts += body_ups
+    planes = [(floor.normal, floor.normal_std)] if floor is not None else []
+    if ground is not None:
+        starts.append(ground.up_slam)
+        planes.append((ground.up_slam, ground.up_std))
+    answers = [_descend(s, R_slam_camera, bodies, (stances, rays), planes) for s in starts]
     cost, up, hessian = min(answers, key=lambda a: a[0])
     disagreement = {"the camera's own level": _roll(up, R_slam_camera)}
     if bodies:
-        angles = [_angle(up, start) for start in starts[1:]]
+        angles = [_angle(up, body_up) for body_up in body_ups]
         disagreement = {"bodies": float(np.median(angles))} | disagreement
     if (plane := _stance_plane(up, stances, rays)) is not None:
         disagreement["the ground they tread"] = float(np.linalg.norm(plane[0]))
     if floor is not None:
         disagreement["the floor's scene points"] = _angle(up, floor.normal)
-    evidence = 2 * (len(bodies) + 1 + (plane is not None) + (floor is not None))
+    if ground is not None:
+        disagreement["people standing on one plane"] = _angle(up, ground.up_slam)
+    evidence = 2 * (len(bodies) + 1 + (plane is not None) + len(planes))
     std = np.sqrt(np.trace(np.linalg.inv(hessian)) / 2 * max(1.0, cost / evidence))
     return Vertical(up=up, std=float(std), disagreement=disagreement)
 
@@ -125,19 +134,19 @@ def _descend(
     R_slam_camera: Array,
     bodies: list[BodyDirections],
     stances: tuple[Array | None, Array | None],
-    floor: FloorPlane | None,
+    planes: list[tuple[Array, float]],
 ) -> tuple[float, Array, Array]:
     """Cost, up and Hessian (2, 2) at the minimum nearest to `up`."""
     cost, hessian = 0.0, np.eye(2)
+    # Fits tip over all alike: a crowd knows the vertical no better than two people do.
+    share = 2 / (len(bodies) + 1)
     for _ in range(30):
         basis = _tangent(up)
         terms = [_level_term(up, basis, R_slam_camera)]
-        terms += [_body_term(up, basis, body) for body in bodies]
+        terms += [_scaled(_body_term(up, basis, body), share) for body in bodies]
         if (plane := _stance_plane(up, *stances)) is not None:
             terms.append(_plane_term(*plane))
-        if floor is not None:
-            tilt = floor.normal @ basis
-            terms.append(_plane_term(tilt, floor.normal_std**2 * np.eye(2)))
+        terms += [_plane_term(n @ basis, std**2 * np.eye(2)) for n, std in planes]
         cost = sum(float(term[0]) for term in terms)
         pull = np.sum([term[1] for term in terms], axis=0)
         hessian = np.sum([term[2] for term in terms], axis=0)
@@ -146,6 +155,11 @@ def _descend(
         if np.linalg.norm(step) < 1e-10:
             break
     return float(cost), up, hessian
+
+
+def _scaled(term: tuple[float, Array, Array], share: float) -> tuple[float, Array, Array]:
+    cost, pull, hessian = term
+    return share * cost, share * pull, share * hessian
 
 
 def _plane_term(tilt: Array, covariance: Array) -> tuple[float, Array, Array]:

@@ -65,10 +65,11 @@ def place_world(
     bodies = [body_directions(R_slam_camera, p, times) for p in people]
     scaling = _Scaling.of(camera, people, feet, depth)
 
-    vertical = solve_vertical(R_slam_camera, bodies)
+    vertical = solve_vertical(R_slam_camera, bodies, ground=depth.ground)
     scale, fused, floor = scaling.at(vertical.up)
     stances = _stances(feet, scale.scale, vertical.up)
-    if len(stances.counts) or floor is not None:
+    # Where people are seen all over the ground, their size tells its plane better than fitted feet.
+    if depth.ground is None and (len(stances.counts) or floor is not None):
         vertical = solve_vertical(
             R_slam_camera, bodies, stances=stances.positions, rays=stances.rays, floor=floor
         )
@@ -76,7 +77,9 @@ def place_world(
         stances = _stances(feet, scale.scale, vertical.up)
 
     centres = scale.scale * camera.Ts_slam_camera[:, :3, 3]
-    level, floor_why, warning = _floor_height(feet, stances, scale.scale, vertical.up, centres)
+    level, floor_why, warning = _floor_height(
+        feet, stances, scale.scale, vertical.up, centres, one_plane=depth.ground is not None
+    )
     placement = _placement(camera, people, scale, vertical, level)
     body_std = 0.0 if depth.stature_known else BODY_SIZE_LOG_STD
     report = StageReport(
@@ -209,11 +212,20 @@ def _label_means(values: Array, label: np.ndarray, count: np.ndarray) -> Array:
 
 
 def _floor_height(
-    feet: list[SlamFeet], stances: _Stances, scale: float, up: Array, centres: Array
+    feet: list[SlamFeet],
+    stances: _Stances,
+    scale: float,
+    up: Array,
+    centres: Array,
+    *,
+    one_plane: bool,
 ) -> tuple[float, str, list[str]]:
     """Height of the floor along `up` in metric slam axes, why, and warnings."""
     if len(stances.counts):
         heights = stances.positions @ up
+        if one_plane:
+            why = f"median height of {len(heights)} stances of people seen to stand on one plane"
+            return float(np.median(heights)), why, []
         low = heights <= np.quantile(heights, 0.05) + 0.10
         spread = float(np.std(heights[low]))
         why = (

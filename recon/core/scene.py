@@ -15,6 +15,7 @@ import numpy as np
 from recon.core.camera import CameraTrajectory
 from recon.core.depth import KeyframeDepth
 from recon.core.errors import InputError, ReconError, StaleSceneError
+from recon.core.ground import GroundView
 from recon.core.people import CameraMotion, PersonTrack, WorldMotion, WorldPlacement
 from recon.core.rig import Rig
 from recon.core.stage import Decision, StageReport
@@ -44,7 +45,7 @@ STAGE_FILES: dict[StageName, tuple[str, ...]] = {
     "world": ("placement.npz", "world.npz"),
 }
 
-OPTIONAL_FILES: dict[StageName, tuple[str, ...]] = {"camera": ("depth.npz",)}
+OPTIONAL_FILES: dict[StageName, tuple[str, ...]] = {"camera": ("depth.npz", "ground.npz")}
 """Files that a stage leaves for some clips only; they belong to its result where they are."""
 
 CONVENTIONS = {
@@ -159,6 +160,12 @@ class Scene:
         """Dense depth of the camera's keyframes; None where the camera stood or only turned."""
         depth = self._load("camera", "depth.npz", KeyframeDepth, optional=True)
         return depth[0] if depth else None
+
+    @property
+    def ground(self) -> GroundView | None:
+        """The plane that people stand on; None where the camera walks or too few stood in view."""
+        ground = self._load("camera", "ground.npz", GroundView, optional=True)
+        return ground[0] if ground else None
 
     @property
     def camera_motions(self) -> list[CameraMotion]:
