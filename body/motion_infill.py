@@ -1,0 +1,252 @@
+"""What a motion prior says about a person's motion: hidden stretches filled in, and targets.
+
+A stretch that was not seen is decoded from the four seconds around it, put where the last frame
+before it stands, and bent so that position, rotations and their rates meet what was seen on both
+sides: the difference at its ends is spread over it linearly, that of the rates fades off. With a
+decoder that says "nothing moves" this is interpolation (the delta mode of Oreshkin 2022).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from body.motion_features import (
+    HEIGHT,
+    NUM_BODY,
+    NUM_FEATURES,
+    RATE,
+    TURNS_6D,
+    Start,
+    decode,
+    encode,
+    from_6d,
+    headings,
+    resample,
+)
+from body.motion_prior import WINDOW, MotionPrior
+from recon.core.errors import InputError
+from recon.core.geometry import Array, matrix_to_rotvec, rotvec_to_matrix
+from recon.core.people import BodyPoses
+
+MAX_GAP = 2.2
+"""Seconds; of longer absences the prior knows nothing, they stay as they are."""
+_FADE = 0.12
+"""Seconds in which a difference in speed at a gap's ends fades off."""
+_RATE_FRAMES = 3
+"""Frames before and after a gap whose mean speed is taken up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotionTarget:
+    """Poses that the prior expects, to be held as Gaussian pseudo-observations.
+
+    Args:
+        poses: N frames. root_std: (N, 3) metres, world axes.
+        turn_std: (N, 22, 3) radians, of rotation vectors in each parent's axes.
+        valid: (N,) bool; elsewhere the prior says nothing and the poses are those given.
+    """
+
+    poses: BodyPoses
+    root_std: Array
+    turn_std: Array
+    valid: np.ndarray
+
+
+def infill(
+    prior: MotionPrior, poses: BodyPoses, times: Array, *, observed: np.ndarray, leg: float
+) -> BodyPoses:
+    """The poses with every hidden stretch up to MAX_GAP filled in; frames observed stay exactly.
+
+    Stretches before the first and after the last frame observed stay as they are, and so do the
+    hands' fingers, which are interpolated over the gap.
+
+    Args:
+        poses: N frames in a world with z up, anything finite where hidden.
+        times: (N,) seconds. observed: (N,) bool. leg: metres (`body.motion_features.leg_length`).
+
+    Raises:
+        InputError: lengths differ.
+    """
+    times = _checked(poses, times, observed)
+    root, rotations = poses.root.copy(), poses.rotations.copy()
+    bridged = interpolated(poses, times, observed=observed)
+    for before, after in hidden_stretches(observed):
+        if times[after] - times[before] > MAX_GAP:
+            continue
+        rows = slice(before, after + 1)
+        offered = _offered(prior, bridged, times, observed=observed, rows=rows, leg=leg)
+        bent = bend_to_ends(offered, bridged, times, rows=rows)
+        inside = slice(before + 1, after)
+        root[inside], rotations[inside] = bent.root[1:-1], bent.rotations[1:-1]
+    return BodyPoses(root=root, rotations=rotations)
+
+
+def target(
+    prior: MotionPrior, poses: BodyPoses, times: Array, *, trust: Array, leg: float
+) -> MotionTarget:
+    """Poses that the prior expects where trust is low, with how far it may be off.
+
+    Frames trusted less than half count as hidden and are filled in. The others are expected where
+    they are, with the prior's own spread next to what was seen.
+
+    Args:
+        poses: N frames in a world with z up. times: (N,) seconds. trust: (N,) 0-1.
+    """
+    observed = np.asarray(trust) >= 0.5
+    times = _checked(poses, times, observed)
+    if not observed.any():
+        raise InputError("expected at least one frame with a trust of 0.5 or more, got none")
+    filled = infill(prior, poses, times, observed=observed, leg=leg)
+    valid = observed.copy()
+    for before, after in hidden_stretches(observed):
+        valid[before:after] |= times[after] - times[before] <= MAX_GAP
+    far = np.abs(times[:, None] - times[observed][None]).min(axis=1)
+    spread = np.stack([np.interp(far, prior.spread_seconds, s) for s in prior.spread.T], axis=-1)
+    turned = rotvec_to_matrix(np.multiply.outer(headings(filled.rotations[:, 0]), [0.0, 0, 1]))
+    root_std = np.sqrt(np.einsum("nij,nj->ni", turned**2, (leg * spread[:, :3]) ** 2))
+    turn_std = spread[:, 3:].reshape(-1, NUM_BODY, 3)
+    return MotionTarget(poses=filled, root_std=root_std, turn_std=turn_std, valid=valid)
+
+
+def hidden_stretches(observed: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Pairs (before, after) of frames observed with only hidden ones between them."""
+    known = np.flatnonzero(observed)
+    for before, after in pairwise(known):
+        if after - before > 1:
+            yield int(before), int(after)
+
+
+def interpolated(poses: BodyPoses, times: Array, *, observed: np.ndarray) -> BodyPoses:
+    """The poses with hidden frames on shortest arcs and straight lines; held beyond the ends."""
+    known = BodyPoses(root=poses.root[observed], rotations=poses.rotations[observed])
+    return resample(known, times[observed], times)
+
+
+def denoised(
+    prior: MotionPrior, poses: BodyPoses, times: Array, *, observed: np.ndarray, leg: float
+) -> BodyPoses:
+    """The decoder's version of the frames seen: rotations, tilt and height; the path stays.
+
+    From windows that overlap by half, each weighing most in its middle.
+
+    Args and Raises: as `infill`; hidden frames are interpolated first.
+    """
+    times = _checked(poses, times, observed)
+    bridged = interpolated(poses, times, observed=observed)
+    out = np.zeros((len(times), NUM_FEATURES))
+    total = np.zeros(len(times))
+    length = WINDOW / RATE
+    count = max(1, int(np.ceil((times[-1] - times[0]) / (length / 2))) - 1)
+    for k in range(count):
+        middle = float(times[0]) + length / 2 * (k + 1)
+        grid, features, seen, _ = _window(bridged, times, observed, middle=middle, leg=leg)
+        offered = prior.complete(features, seen)
+        inside = np.flatnonzero((times >= grid[0]) & (times <= grid[-1]))
+        weight = 1.01 - np.abs(times[inside] - middle) / (length / 2)
+        at = [np.interp(times[inside], grid, column) for column in offered.T]
+        out[inside] += weight[:, None] * np.stack(at, axis=-1)
+        total[inside] += weight
+    out /= np.maximum(total, 1e-9)[:, None]
+    rotations, root = bridged.rotations.copy(), bridged.root.copy()
+    turned = rotvec_to_matrix(np.multiply.outer(headings(rotations[:, 0]), [0.0, 0.0, 1.0]))
+    rotations[:, :NUM_BODY] = from_6d(out[:, TURNS_6D].reshape(-1, NUM_BODY, 6))
+    rotations[:, 0] = turned @ rotations[:, 0]
+    root[:, 2] = leg * out[:, HEIGHT]
+    return BodyPoses(root=root, rotations=rotations)
+
+
+def _window(
+    poses: BodyPoses, times: Array, observed: np.ndarray, *, middle: float, leg: float
+) -> tuple[Array, Array, np.ndarray, Start]:
+    """Times, features and marks of the window about a moment, and where it starts."""
+    grid = np.asarray(middle + (np.arange(WINDOW) - WINDOW / 2) / RATE, dtype=np.float64)
+    features, where = encode(resample(poses, times, grid), leg=leg)
+    # A row is seen if it lies between or next to two neighbouring frames seen.
+    slack = 0.5 / RATE
+    after = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)
+    near = (np.abs(grid - times[after]) < slack) & observed[after]
+    near |= (np.abs(grid - times[after - 1]) < slack) & observed[after - 1]
+    near |= observed[after] & observed[after - 1] & (grid >= times[0]) & (grid <= times[-1])
+    return grid, features, near, where
+
+
+def _offered(
+    prior: MotionPrior, poses: BodyPoses, times: Array, *, observed: np.ndarray, rows: slice,
+    leg: float,
+) -> BodyPoses:  # fmt: skip
+    """What the decoder offers for the frames `rows`, somewhere in the plane."""
+    middle = 0.5 * float(times[rows.start] + times[rows.stop - 1])
+    grid, features, seen, where = _window(poses, times, observed, middle=middle, leg=leg)
+    offered = decode(prior.complete(features, seen), where, leg=leg)
+    out = resample(offered, grid, times[rows])
+    fingers = out.rotations.copy()
+    fingers[:, NUM_BODY:] = poses.rotations[rows, NUM_BODY:]
+    return replace(out, rotations=fingers)
+
+
+def bend_to_ends(offered: BodyPoses, poses: BodyPoses, times: Array, *, rows: slice) -> BodyPoses:
+    """A stretch moved, turned and bent so that it continues the poses on both sides.
+
+    Args:
+        offered: M frames, the first and last of them seen. poses: N frames. times: (N,) seconds.
+        rows: where the M frames lie among the N.
+    """
+    ends = np.array([rows.start, rows.stop - 1])
+    turn = headings(poses.rotations[ends[:1], 0])[0] - headings(offered.rotations[:1, 0])[0]
+    about_z = rotvec_to_matrix(np.array([0.0, 0.0, turn]))
+    root = (offered.root - offered.root[0]) @ about_z.T + poses.root[ends[0]]
+    root[:, 2] = offered.root[:, 2]
+    rotations = offered.rotations.copy()
+    rotations[:, 0] = about_z @ rotations[:, 0]
+    t = times[rows] - times[ends[0]]
+    before, after = _speeds(poses.root, times, ends)
+    ours = np.gradient(root, t, axis=0)
+    root = root + _bend(poses.root[ends] - root[[0, -1]], (before - ours[0], after - ours[-1]), t)
+    off = matrix_to_rotvec(poses.rotations[ends] @ np.swapaxes(rotations[[0, -1]], -1, -2))
+    still = np.zeros_like(off[0])
+    rotations = rotvec_to_matrix(_bend(off, (still, still), t)) @ rotations
+    return BodyPoses(root=root, rotations=rotations)
+
+
+def _bend(off: Array, speeds: tuple[Array, Array], t: Array) -> Array:
+    """Corrections (M, ...) that are off[0] and off[1] at the ends, with these speeds there.
+
+    Args:
+        off: (2, ...). speeds: (...) each, per second. t: (M,) seconds from 0.
+    """
+    shape = (-1, *[1] * (off.ndim - 1))
+    length = t[-1]
+    u = (t / length).reshape(shape)
+    slope = (off[1] - off[0]) / length
+    fades = []
+    for seconds, sign, speed in ((t, 1.0, speeds[0]), (length - t, -1.0, speeds[1])):
+        s = seconds.reshape(shape)
+        fades.append(sign * (speed - slope) * s * np.exp(-s / _FADE) * (1 - s / length) ** 2)
+    return (1 - u) * off[0] + u * off[1] + fades[0] + fades[1]
+
+
+def _speeds(values: Array, times: Array, ends: np.ndarray) -> tuple[Array, Array]:
+    """Mean velocities (...) over a few frames before the first and after the second end."""
+    first = max(ends[0] - _RATE_FRAMES, 0)
+    last = min(ends[1] + _RATE_FRAMES, len(times) - 1)
+
+    def slope(a: int, b: int) -> Array:
+        if a == b:
+            return (values[ends[1]] - values[ends[0]]) / (times[ends[1]] - times[ends[0]])
+        return (values[b] - values[a]) / (times[b] - times[a])
+
+    return slope(first, int(ends[0])), slope(int(ends[1]), last)
+
+
+def _checked(poses: BodyPoses, times: Array, observed: np.ndarray) -> Array:
+    times = np.asarray(times, dtype=float)
+    if not len(poses.root) == len(times) == len(observed):
+        raise InputError(
+            f"expected as many poses as times and marks, got {len(poses.root)}, {len(times)} and "
+            f"{len(observed)}; give one of each per frame"
+        )
+    return times
