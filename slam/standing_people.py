@@ -167,8 +167,10 @@ class _Problem:
         start = self._prior_mean.copy()
         start[:2] = np.log(zoom), pitch
         return least_squares(
-            self._residuals, start, jac=self._jacobian, loss="cauchy", x_scale="jac"
-        )
+            self._residuals, start,
+            jac=self._jacobian,  # pyright: ignore[reportArgumentType] (the stub knows only names)
+            loss="cauchy", x_scale="jac",
+        )  # fmt: skip
 
     def answer(self, found: OptimizeResult) -> StandingPeople:
         """What a minimum means; deviations are wider where the fit is worse than the noise."""
