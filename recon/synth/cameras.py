@@ -166,7 +166,7 @@ def _round(
 ) -> Array:  # fmt: skip
     """A circle round the people, who may move on."""
     distance = _distance(spread, stature, k, rng)
-    speed = np.radians(rng.uniform(8, 16)) * rng.choice([-1, 1])
+    speed = min(np.radians(rng.uniform(8, 16)), 1.3 / distance) * rng.choice([-1, 1])
     angle = rng.uniform(0, 2 * np.pi) + speed * times
     steps = _gait(times, _level(angle), rng)
     return _smooth(centre, times, 1.5) + distance * _level(angle) + steps

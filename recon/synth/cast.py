@@ -17,14 +17,14 @@ from recon.core.rig import Rig
 from recon.synth.cameras import CameraMove
 
 if TYPE_CHECKING:
-    from recon.motion import MotionClip
-    from recon.motion.clip import Box
+    from recon.motion import Box, MotionClip
 
 TRAVELLING = ("walk", "run")
-IN_PLACE = ("turn", "reach", "dance", "squat", "sit", "jump", "climb", "stand")
+IN_PLACE = ("turn", "reach", "dance", "squat", "sit", "jump", "climb", "walk")
 """Actions by whether they need a camera that goes along."""
+_OTHERS = ("turn", "reach", "dance", "squat", "sit", "jump", "stand")
 _LANE = 1.0
-_APART = 0.8
+_APART = 0.7
 """Metres between people side by side, and between the places that others need."""
 
 
@@ -75,6 +75,10 @@ def cast(
     """
     model = load_body_model("anny")
     chosen = actions or suitable_actions(move, people, rng)
+    # Those who travel keep together; with a camera that stays, they walk about.
+    speed = rng.uniform(0.9, 1.4) if "run" not in chosen else rng.uniform(2.0, 2.7)
+    radius = 1.5 if people == 1 else 0.6
+    stays = move in ("static", "swaying", "orbiting")
     performers = []
     for k in range(people):
         shape = random_shape(model.param_spec, rng)
@@ -82,7 +86,10 @@ def cast(
         if motions:
             clip = _recorded(motions[k % len(motions)], rig, times)
         else:
-            clip = _acted(chosen[k % len(chosen)], rig, times, seed=int(rng.integers(1 << 30)))
+            clip = _acted(
+                chosen[k % len(chosen)], rig, times, seed=int(rng.integers(1 << 30)),
+                stays=stays, speed=speed, radius=radius,
+            )  # fmt: skip
         performers.append(_performer(model, shape, rig, clip))
     return _placed(performers, rng)
 
@@ -93,23 +100,46 @@ def suitable_actions(move: CameraMove, people: int, rng: np.random.Generator) ->
         return ("walk",) if people > 1 or rng.random() < 0.75 else ("run",)
     if move == "panning" and rng.random() < 0.5:
         return ("walk",)
-    return tuple(rng.permutation(IN_PLACE)[:people].tolist())
+    # Steps take up as much room as three people.
+    alone = rng.permutation([a for a in IN_PLACE if people == 1 or a != "climb"])[:people]
+    return tuple("+".join(rng.permutation(["walk", *_OTHERS])[:4]) if rng.random() < 0.5 else str(a)
+                 for a in alone)  # fmt: skip
 
 
-def _acted(action: str, rig: Rig, times: Array, *, seed: int) -> MotionClip:
-    try:
-        from recon.motion import ACTIONS, procedural
-    except ImportError:
-        from tests.recon.synth.stand_in import acted
+def _acted(
+    action: str, rig: Rig, times: Array, *, seed: int, stays: bool, speed: float, radius: float
+) -> MotionClip:
+    """Somebody doing one thing, or several joined by "+"."""
+    from recon.motion import ACTIONS, procedural, sequence
 
-        return acted(action, rig, times, seed=seed)
-    if action not in ACTIONS:
-        raise InputError(f"--action: expected some of {', '.join(ACTIONS)}; got {action!r}")
-    span = float(times[-1] - times[0])
-    fps = (len(times) - 1) / span
-    return procedural(action, rig, seconds=span + 1.5 / fps, fps=fps, seed=seed).at(
-        times - times[0]
-    )
+    known = {str(name): name for name in ACTIONS}
+    wanted = action.split("+")
+    for part in wanted:
+        if part not in known:
+            raise InputError(f"--action: expected some of {', '.join(ACTIONS)}; got {part!r}")
+    parts = [known[part] for part in wanted]
+    since = times - times[0]
+    if len(parts) > 1:
+        return sequence(parts, rig, times=since, seed=seed, radius=radius)
+    if action in TRAVELLING and not stays:
+        return procedural(parts[0], rig, times=since, seed=seed, speed=speed)
+    return procedural(parts[0], rig, times=since, seed=seed, radius=radius)
+
+
+def motion_files(path: Path) -> tuple[Path, ...]:
+    """The file, or the .bvh and .npz files in a folder, by name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if path.is_dir():
+        found = tuple(sorted(p for p in path.rglob("*") if p.suffix in (".bvh", ".npz")))
+        if not found:
+            raise InputError(f"--motion: expected .bvh or AMASS .npz files in {path}, found none")
+        return found
+    if not path.exists():
+        raise InputError(f"--motion: expected a .bvh or AMASS .npz file, got {path}: no such file")
+    return (path,)
 
 
 def _recorded(path: Path, rig: Rig, times: Array) -> MotionClip:
@@ -176,8 +206,9 @@ def _placed(performers: list[Performer], rng: np.random.Generator) -> list[Perfo
             out.append(moved(person, yaw=yaw, shift=shift))
             continue
         yaw = rng.uniform(0, 2 * np.pi)
-        middle = 0.5 * (path.min(axis=0) + path.max(axis=0))
-        room = float(np.linalg.norm(path - middle, axis=1).max())
+        used = np.concatenate([path, *(box.corners()[:, :2] for box in person.props)])
+        middle = 0.5 * (used.min(axis=0) + used.max(axis=0))
+        room = float(np.linalg.norm(used - middle, axis=1).max())
         spot = _free_spot(taken, room, rng)
         taken.append((spot, room))
         out.append(moved(person, yaw=yaw, shift=np.array([*(spot - _turned(middle, yaw)), 0.0])))

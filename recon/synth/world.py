@@ -202,7 +202,7 @@ def true_motions(world: StagedWorld) -> tuple[list[CameraMotion], list[WorldMoti
 
 def true_track(
     world: StagedWorld, k: int, *, masks: RoiMasks | None = None, boxes: Array | None = None,
-    seen: Array | None = None,
+    seen: np.ndarray | None = None,
 ) -> PersonTrack:  # fmt: skip
     """Person k as a faultless network sees it, in the frames in which it is in the picture.
 
