@@ -21,6 +21,7 @@ from recon.options import (
     RenderOptions,
     RunOptions,
     SplatOptions,
+    SynthOptions,
     TrainPriorOptions,
 )
 
@@ -380,59 +381,16 @@ class Demo:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Synth:
+class Synth(SynthOptions):
     """Render a world whose truth is known: video.mp4 and a scene folder with everything in it."""
 
     out: Positional[Path]
     """Folder to write, new or empty."""
-    people: Annotated[int, tyro.conf.arg(metavar="N")] = 1
-    """One to four people."""
-    camera: Literal["static", "panning", "swaying", "orbiting", "forward", "following"] = (
-        "following"
-    )
-    """What the camera does."""
-    action: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ACTION ...")] = ()
-    """What each person does: stand, walk, run, turn, squat, jump, reach, sit, climb, dance, or
-    several joined by +; by default what suits the camera."""
-    motion: Annotated[Path | None, tyro.conf.arg(metavar="FILE_OR_FOLDER")] = None
-    """Recorded motion instead: a .bvh or AMASS .npz file, or a folder of them."""
-    place: Literal["room", "street"] = "room"
-    """Where it happens."""
-    frames: Annotated[int, tyro.conf.arg(metavar="N")] = 240
-    """Number of frames."""
-    fps: Annotated[float, tyro.conf.arg(metavar="HZ")] = 30.0
-    """Frames a second."""
-    size: Annotated[tuple[int, int], tyro.conf.arg(metavar="W H")] = (960, 540)
-    """Width and height of the pictures in pixels."""
-    fov: Annotated[float | None, tyro.conf.arg(metavar="DEG")] = None
-    """Field of view across the longer side; by default 50 to 70 degrees, from the seed."""
-    seed: int = 0
-    """Chooses bodies, clothes, paths and the place."""
-    keypoints_only: bool = False
-    """Write the truth without pictures, depth and masks; much faster."""
-    json: bool = False
-    """Print what was made as JSON on stdout and nothing else."""
 
     def main(self) -> None:
-        from recon.console import TerminalWatcher
-        from recon.synth import WorldSpec, make_world, motion_files
+        from recon.synth.command import synth
 
-        spec = WorldSpec(
-            seed=self.seed, camera=self.camera, people=self.people, actions=self.action,
-            motions=motion_files(self.motion) if self.motion else (), place=self.place,
-            frames=self.frames, fps=self.fps, size=self.size, fov_deg=self.fov,
-        )  # fmt: skip
-        with TerminalWatcher().stage("synth", f"{self.frames} frames") as progress:
-            scene = make_world(spec, self.out, pixels=not self.keypoints_only, progress=progress)
-        made = json.loads((scene.path / "synth.json").read_text(encoding="utf-8"))
-        if self.json:
-            print(json.dumps({"scene": str(scene.path), **made}, indent=1))
-            return
-        print(f"scene    {scene.path}")
-        if not self.keypoints_only:
-            print(f"video    {scene.path / 'video.mp4'}: {self.frames} frames at {self.fps:g} Hz")
-        for person in made["people"]:
-            print(f"person {person['track_id']} {person['action']}, {person['stature']:.2f} m")
+        synth(self.out, self)
 
 
 Command = (

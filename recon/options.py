@@ -210,6 +210,39 @@ class TrainPriorOptions:
             raise InputError(f"--out: expected a file that ends with .npz, got {self.out}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class SynthOptions:
+    """A world to render."""
+
+    people: Annotated[int, arg(metavar="N")] = 1
+    """One to four people."""
+    camera: Literal["static", "panning", "swaying", "orbiting", "forward", "following"] = (
+        "following"
+    )
+    """What the camera does."""
+    action: Annotated[tuple[str, ...], arg(metavar="ACTION ...")] = ()
+    """What each person does: stand, walk, run, turn, squat, jump, reach, sit, climb, dance, or
+    several joined by +; by default what suits the camera."""
+    motion: Annotated[Path | None, arg(metavar="FILE_OR_FOLDER")] = None
+    """Recorded motion instead: a .bvh or AMASS .npz file, or a folder of them."""
+    place: Literal["room", "street"] = "room"
+    """Where it happens."""
+    frames: Annotated[int, arg(metavar="N")] = 240
+    """Number of frames."""
+    fps: Annotated[float, arg(metavar="HZ")] = 30.0
+    """Frames a second."""
+    size: Annotated[tuple[int, int], arg(metavar="W H")] = (960, 540)
+    """Width and height of the pictures in pixels."""
+    fov: Annotated[float | None, arg(metavar="DEG")] = None
+    """Field of view across the longer side; by default 50 to 70 degrees, from the seed."""
+    seed: int = 0
+    """Chooses bodies, clothes, paths and the place."""
+    keypoints_only: bool = False
+    """Write the truth without pictures, depth and masks; much faster."""
+    json: bool = False
+    """Print what was made as JSON on stdout and nothing else."""
+
+
 def person_ids(flag: str, text: str) -> tuple[int, ...]:
     """The people's numbers in a text such as "1,3".
 
