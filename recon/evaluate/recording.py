@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 
 from recon.core.camera import CameraTrajectory, Intrinsics
 from recon.core.checks import check_array
+from recon.core.errors import InputError
 from recon.core.geometry import Array
 from recon.core.people import BodyPoses, CameraMotion, WorldMotion, WorldPlacement
 from recon.core.rig import Rig
@@ -104,11 +106,12 @@ def read_recording(scene: Scene, *, body_model_path: Path | None = None) -> Reco
             their pose blend shapes; without it they are skinned linearly, which is noted.
     Raises:
         StaleSceneError: the stages body or world have not run.
+        InputError: its floor.json is damaged, or the body models' files are not there.
     """
     found = make_recording(
         scene.path.name, scene.video.times, scene.camera, scene.placement,
         in_camera=scene.camera_motions, in_world=scene.world_motions, rigs=scene.rigs,
-        notes=_import_notes(scene),
+        ground=_read_ground(scene.path), notes=_import_notes(scene),
     )  # fmt: skip
     licensed = {p.mesh[0] for p in found.people} & LICENSED_MODELS
     if body_model_path is None:
@@ -197,6 +200,27 @@ def _person(motion: CameraMotion, world: WorldMotion, rig: Rig) -> RecordedPerso
         feet_world=world.feet_world[in_world], contacts=world.contacts[in_world],
         mesh=(rig.model, len(rig.bind_vertices)), skin=skin,
     )  # fmt: skip
+
+
+def _read_ground(folder: Path) -> tuple[Box, ...]:
+    """The boxes of the floor.json that `recon synth` leaves in a scene; none without it."""
+    file = folder / "floor.json"
+    if not file.is_file():
+        return ()
+    try:
+        props = json.loads(file.read_text(encoding="utf-8"))["props"]
+        return tuple(
+            Box(
+                kind=p["kind"], center=np.array(p["center"], float),
+                size=np.array(p["size"], float), yaw=float(p["yaw"]),
+            )
+            for p in props
+        )  # fmt: skip
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"expected boxes with kind, center, size and yaw in {file}, got: {error}; "
+            "make the scene again with: recon synth"
+        ) from error
 
 
 def _import_notes(scene: Scene) -> tuple[str, ...]:

@@ -46,11 +46,11 @@ def read(place: str) -> DatasetTruth:
     first, last = min(frames), max(frames)
     intrinsics, T_camera_file = _camera(data / "scan_calibration" / scene, number)
     numbers = sorted({p.stem for path in frames.values() for p in path.glob("*.pkl")})
-    R, height = _upright(data / "multicam2world", folder.name, scene)
-    lift = np.array([0.0, 0.0, height]) @ R  # puts the floor at z = 0 once the world is turned
-    people = [_person(frames, name, first, lift) for name in numbers]
+    R, shift = _upright(data / "multicam2world", folder.name, scene)
+    shift = shift @ R  # in the file's axes: R_world_file turns everything later
+    people = [_person(frames, name, first, shift) for name in numbers]
     num_frames = last - first + 1
-    T = make_transform(np.eye(3), lift) @ invert_transform(T_camera_file)
+    T = make_transform(np.eye(3), shift) @ invert_transform(T_camera_file)
     Ts = np.repeat(T[None], num_frames, axis=0)
     return DatasetTruth(
         name=folder.name,
@@ -65,8 +65,8 @@ def read(place: str) -> DatasetTruth:
     )  # fmt: skip
 
 
-def _person(frames: dict[int, Path], name: str, first: int, lift: Array) -> ImportedPerson:
-    """One person over the frames that have a file of theirs, moved by `lift` (3,)."""
+def _person(frames: dict[int, Path], name: str, first: int, shift: Array) -> ImportedPerson:
+    """One person over the frames that have a file of theirs, moved by `shift` (3,)."""
     files = {k: path / f"{name}.pkl" for k, path in sorted(frames.items())}
     files = {k: file for k, file in files.items() if file.is_file()}
     wanted = {"transl": 3, "global_orient": 3, "body_pose": 63, "betas": None}
@@ -81,7 +81,7 @@ def _person(frames: dict[int, Path], name: str, first: int, lift: Array) -> Impo
         betas=np.mean(rows["betas"], axis=0),
         body=body_rotations(values["body_pose"]),
         world=Placed(
-            global_orient=rotvec_to_matrix(values["global_orient"]), transl=values["transl"] + lift
+            global_orient=rotvec_to_matrix(values["global_orient"]), transl=values["transl"] + shift
         ),
     )  # fmt: skip
 
@@ -114,8 +114,8 @@ def _camera(folder: Path, number: str) -> tuple[Intrinsics, Array]:
     return intrinsics, make_transform(M[:, :3], M[:, 3])
 
 
-def _upright(folder: Path, sequence: str, scene: str) -> tuple[Array, float]:
-    """R_world_file (3, 3), and the metres that it has to be lifted by to have its floor at 0."""
+def _upright(folder: Path, sequence: str, scene: str) -> tuple[Array, Array]:
+    """R_world_file (3, 3) and the shift (3,) that follows, metres: its floor is at 0 then."""
     name = scene
     if scene == "LectureHall":
         name += "_chair" if "chair" in sequence else "_yoga"
@@ -129,7 +129,7 @@ def _upright(folder: Path, sequence: str, scene: str) -> tuple[Array, float]:
             f"expected RICH's {file.name} with R, t and c in {folder}, got: {error}; "
             "it tells what is up"
         ) from error
-    return R.T, float(shift[2])
+    return R.T, shift
 
 
 def _gender(data: Path, subject: str) -> Gender:
