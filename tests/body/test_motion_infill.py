@@ -1,0 +1,135 @@
+"""Filling in keeps what was seen, joins smoothly, and follows the body anywhere it goes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from body.motion_features import RATE, encode, leg_length
+from body.motion_infill import MAX_GAP, bend_to_ends, denoised, infill, interpolated, target
+from body.motion_prior import MotionPrior, NetworkSize, PriorNetwork
+from body.motion_prior_training import normalisation
+from recon.core.errors import InputError
+from recon.core.geometry import Array, matrix_to_rotvec, rotvec_to_matrix
+from recon.core.people import BodyPoses
+from tests.synthetic_body import toy_rig, walking_poses
+
+LEG = leg_length(toy_rig())
+
+
+def make_prior(*, silent: bool) -> MotionPrior:
+    """A network nobody trained: it adds noise to the interpolation, or nothing at all."""
+    torch.manual_seed(0)
+    network = PriorNetwork(NetworkSize(channels=16, squeezed=8, code=8)).eval()
+    if silent:
+        torch.nn.init.zeros_(network.restore.weight)
+        torch.nn.init.zeros_(network.restore.bias)
+    times = np.arange(200) / RATE
+    mean, scale = normalisation([encode(walking_poses(200, RATE, times=times), leg=LEG)[0]])
+    return MotionPrior(
+        network=network, mean=mean, scale=scale, recipe={},
+        spread_seconds=np.array([0.0, 1.0]), spread=np.stack([np.full(69, 0.01), np.full(69, 0.2)]),
+    )  # fmt: skip
+
+
+def a_walk(fps: float = 30.0, seconds: float = 6.0) -> tuple[BodyPoses, Array]:
+    times = np.arange(round(seconds * fps)) / fps
+    return walking_poses(len(times), fps, times=times, speed=1.1, heading=0.4), times
+
+
+def hide(times: Array, start: float, stop: float) -> np.ndarray:
+    return ~((times > start) & (times < stop))
+
+
+@pytest.mark.parametrize("fps", [15.0, 23.976, 30.0, 60.0])
+@pytest.mark.parametrize("gap", [0.3, 1.0, 2.0])
+def test_frames_seen_stay_and_the_seams_are_smooth(fps: float, gap: float) -> None:
+    """Whatever the network says, no step at a gap's ends is larger than inside the walk."""
+    poses, times = a_walk(fps)
+    observed = hide(times, 2.0, 2.0 + gap)
+    spoiled = BodyPoses(
+        root=np.where(observed[:, None], poses.root, 99.0), rotations=poses.rotations
+    )
+    filled = infill(make_prior(silent=False), spoiled, times, observed=observed, leg=LEG)
+    np.testing.assert_array_equal(filled.root[observed], poses.root[observed])
+    np.testing.assert_array_equal(filled.rotations[observed], poses.rotations[observed])
+    root_step = np.linalg.norm(np.diff(filled.root, axis=0), axis=-1)
+    assert root_step.max() < 2.5 * 1.1 / fps + 0.02
+    turn = matrix_to_rotvec(filled.rotations[1:] @ np.swapaxes(filled.rotations[:-1], -1, -2))
+    assert np.linalg.norm(turn, axis=-1).max() < 12.0 / fps
+
+
+def test_a_prior_that_says_nothing_is_interpolation() -> None:
+    poses, times = a_walk()
+    observed = hide(times, 2.0, 3.0)
+    filled = infill(make_prior(silent=True), poses, times, observed=observed, leg=LEG)
+    straight = interpolated(poses, times, observed=observed)
+    np.testing.assert_allclose(filled.root, straight.root, atol=0.06)
+    turn = matrix_to_rotvec(filled.rotations @ np.swapaxes(straight.rotations, -1, -2))
+    assert np.linalg.norm(turn, axis=-1).max() < 0.05
+
+
+def test_filling_turns_and_moves_with_the_body() -> None:
+    prior = make_prior(silent=False)
+    poses, times = a_walk()
+    observed = hide(times, 2.0, 3.1)
+    turn = rotvec_to_matrix(np.array([0.0, 0.0, 2.0]))
+    rotations = poses.rotations.copy()
+    rotations[:, 0] = turn @ rotations[:, 0]
+    moved = BodyPoses(root=poses.root @ turn.T + [5.0, 1.0, 0.0], rotations=rotations)
+    one = infill(prior, poses, times, observed=observed, leg=LEG)
+    other = infill(prior, moved, times, observed=observed, leg=LEG)
+    np.testing.assert_allclose(other.root, one.root @ turn.T + [5.0, 1.0, 0.0], atol=1e-5)
+    np.testing.assert_allclose(other.rotations[:, 1:], one.rotations[:, 1:], atol=1e-5)
+
+
+def test_what_cannot_be_known_stays_as_it_is() -> None:
+    """Before the first and after the last frame seen, and in absences beyond the window."""
+    poses, times = a_walk(seconds=7.0)
+    observed = hide(times, -1.0, 0.5) & hide(times, 2.0, 2.1 + MAX_GAP) & hide(times, 6.0, 9.0)
+    filled = infill(make_prior(silent=False), poses, times, observed=observed, leg=LEG)
+    np.testing.assert_array_equal(filled.root, poses.root)
+    np.testing.assert_array_equal(filled.rotations, poses.rotations)
+
+
+def test_bending_meets_both_ends() -> None:
+    poses, times = a_walk()
+    rng = np.random.default_rng(0)
+    rows = slice(30, 61)
+    offered = BodyPoses(
+        root=poses.root[rows] + 0.3 * rng.standard_normal(3),
+        rotations=poses.rotations[rows] @ rotvec_to_matrix(0.3 * rng.standard_normal((31, 52, 3))),
+    )
+    bent = bend_to_ends(offered, poses, times, rows=rows)
+    np.testing.assert_allclose(bent.root[[0, -1]], poses.root[[30, 60]], atol=1e-9)
+    np.testing.assert_allclose(bent.rotations[[0, -1]], poses.rotations[[30, 60]], atol=1e-9)
+
+
+def test_targets_are_vaguer_the_longer_nobody_was_seen() -> None:
+    poses, times = a_walk(seconds=8.0)
+    trust = hide(times, 2.0, 3.0) & hide(times, 4.0, 4.5 + MAX_GAP)
+    got = target(make_prior(silent=False), poses, times, trust=trust.astype(float), leg=LEG)
+    middle, edge = np.searchsorted(times, [2.5, 2.04])
+    assert got.turn_std[middle, 0, 0] > 3 * got.turn_std[edge, 0, 0]
+    assert got.valid[middle] and not got.valid[np.searchsorted(times, 5.0)]
+    # The spread is the same in all directions here, so the heading must not matter.
+    np.testing.assert_allclose(got.root_std[:, 0], got.root_std[:, 2])
+    np.testing.assert_allclose(got.root_std[middle, 0], LEG * 0.01 + LEG * 0.19 * 0.5, atol=0.01)
+
+
+def test_denoising_keeps_the_path_and_says_nothing_of_its_own_when_silent() -> None:
+    poses, times = a_walk()
+    seen = np.ones(len(times), bool)
+    kept = denoised(make_prior(silent=True), poses, times, observed=seen, leg=LEG)
+    np.testing.assert_allclose(kept.root, poses.root, atol=1e-5)
+    np.testing.assert_allclose(kept.rotations[:, :22], poses.rotations[:, :22], atol=1e-3)
+
+
+def test_lengths_must_agree_and_somebody_must_be_seen() -> None:
+    poses, times = a_walk()
+    prior = make_prior(silent=True)
+    with pytest.raises(InputError, match="as many poses as times"):
+        infill(prior, poses, times[:-1], observed=np.ones(len(times), bool), leg=LEG)
+    with pytest.raises(InputError, match="at least one frame"):
+        target(prior, poses, times, trust=np.zeros(len(times)), leg=LEG)
