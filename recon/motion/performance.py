@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from body.foot_lock import reach_ankle
 from recon.core.geometry import R_YUP_ZUP, Array, rotvec_to_matrix
 from recon.core.people import FOOT_POINTS, NUM_JOINTS, BodyPoses
 from recon.core.rig import Rig
@@ -13,6 +12,7 @@ from recon.motion.clip import MotionClip
 from recon.motion.curves import GRID_RATE, keyed, quintic, smooth, smooth_below, spline
 from recon.motion.feet import FootState, FootTrack, Sole
 from recon.motion.footsteps import flights, grounded, plan
+from recon.motion.legs import bend_leg
 from recon.motion.score import CHANNELS, LEGS, STRAIGHT, Score
 
 GRAVITY = 9.81
@@ -22,7 +22,6 @@ _MARGIN = 1.5
 _TAKE_OFF, _TOUCH_DOWN = 0.985, 0.975
 """Length of the leg, of thigh plus shin, where a flight begins and ends."""
 _RUN_RISE = 0.02
-_FULL = 0.9995
 _AXES = {"x": np.array([1.0, 0, 0]), "y": np.array([0, 1.0, 0]), "z": np.array([0, 0, 1.0])}
 
 
@@ -224,29 +223,10 @@ class Performance:
         aside = 0.5 * np.arctan2(toes[:, 0], np.maximum(toes[:, 2], 0.2)) + out
         rotations[:, hip] = _turn("y", aside) @ _turn("x", -0.3)
         rotations[:, knee] = _turn("x", np.full(len(root), 0.6))
-        turned = np.tile(np.eye(3), (len(root), NUM_JOINTS, 1, 1))
-        joints = np.zeros((len(root), NUM_JOINTS, 3))
-        turned[:, 0], joints[:, 0] = pelvis, root
-        rest = self.rig.rest_joints
-        for parent, joint in ((0, hip), (hip, knee), (knee, ankle)):
-            turned[:, joint] = turned[:, parent] @ rotations[:, joint]
-            joints[:, joint] = joints[:, parent] + turned[:, parent] @ (rest[joint] - rest[parent])
-        target = _within_reach(joints[:, hip], state.ankle, self.score.build.leg)
-        thigh, shin, _ = reach_ankle(turned, joints, leg, target - joints[:, ankle])
-        rotations[:, hip] = np.swapaxes(pelvis, -1, -2) @ thigh
-        rotations[:, knee] = np.swapaxes(thigh, -1, -2) @ shin
-        rotations[:, ankle] = np.swapaxes(shin, -1, -2) @ state.rotations
+        bent = bend_leg(self.rig, root, rotations, leg, ankle=state.ankle, foot=state.rotations)
+        for joint, rotation in zip(leg, bent, strict=True):
+            rotations[:, joint] = rotation
         rotations[:, ankle + 3] = _turn("x", -state.toes)
-
-
-def _within_reach(hip: Array, ankle: Array, leg: float) -> Array:
-    """Ankles (N, 3), drawn softly towards the hip where a swinging leg would be too short."""
-    away = ankle - hip
-    length = np.linalg.norm(away, axis=1, keepdims=True) / leg
-    start = STRAIGHT + 0.002
-    room = _FULL - start
-    near = start + room * -np.expm1(-np.maximum(length - start, 0) / room)
-    return hip + away * np.where(length > start, near / length, 1.0)
 
 
 def _pose_trunk(rotations: Array, c: dict[str, Array]) -> None:

@@ -7,13 +7,12 @@ from functools import cache
 import numpy as np
 import pytest
 
-from body.models import load_body_model
 from recon.core.errors import InputError
-from recon.core.geometry import Array, matrix_to_rotvec
+from recon.core.geometry import matrix_to_rotvec
 from recon.core.people import BodyPoses
-from recon.core.rig import Rig
 from recon.core.skeletons import CANONICAL_JOINTS
 from recon.motion import ACTIONS, Action, MotionClip, procedural, sequence
+from tests.recon.motion.bodies import floor_under, rig, slide
 
 CASES = [
     (action, seed, fps, size)
@@ -24,44 +23,16 @@ J = {name: i for i, name in enumerate(CANONICAL_JOINTS)}
 
 
 @cache
-def rig(size: float = 0.0) -> Rig:
-    """An adult, `size` standard deviations taller than most."""
-    model = load_body_model("anny")
-    shape = model.param_spec.mean.copy()
-    k = model.param_spec.names.index("height")
-    shape[k] += size * model.param_spec.std[k]
-    return model.skinning_spec(shape)
-
-
-@cache
 def clip(action: Action, seed: int, fps: float = 30.0, size: float = 0.0) -> MotionClip:
     seconds = 8.0 if action == "climb" else 4.0
     return procedural(action, rig(size), seconds=seconds, fps=fps, seed=seed)
-
-
-def held(motion: MotionClip) -> np.ndarray:
-    """(N - 1, 4) whether a sole point stands in a frame and the next."""
-    assert motion.contacts is not None
-    on = motion.contacts > 0.5
-    return on[1:] & on[:-1]
-
-
-def floor_under(motion: MotionClip, points: Array) -> Array:
-    """Height (...) of what is under points (..., 3)."""
-    height = np.zeros(points.shape[:-1])
-    for box in motion.props:
-        local = np.abs(box.local(points))
-        over = (local[..., :2] < box.size[:2] / 2).all(axis=-1)
-        height = np.where(over, np.maximum(height, box.center[2] + box.size[2] / 2), height)
-    return height
 
 
 @pytest.mark.parametrize(("action", "seed", "fps", "size"), CASES)
 def test_feet_in_contact_are_still_and_nothing_sinks(action, seed, fps, size) -> None:
     motion = clip(action, seed, fps, size)
     soles = rig(size).soles(motion.poses)
-    moved = np.linalg.norm(np.diff(soles, axis=0), axis=-1)[held(motion)]
-    assert moved.max() < 1e-4
+    assert slide(motion).max() < 1e-4
     assert motion.contacts is not None
     stands = motion.contacts > 0.5
     above = soles[..., 2] - floor_under(motion, soles)
@@ -159,7 +130,7 @@ def test_a_sequence_stays_in_its_disc_with_feet_that_stand(seed) -> None:
     motion = sequence(parts, rig(), seconds=18.0, seed=seed, start=(1.0, 1.0), radius=2.5)
     assert np.linalg.norm(motion.poses.root[:, :2] - 1.0, axis=1).max() < 2.9
     soles = rig().soles(motion.poses)
-    assert np.linalg.norm(np.diff(soles, axis=0), axis=-1)[held(motion)].max() < 1e-4
+    assert slide(motion).max() < 1e-4
     assert soles[..., 2].min() > -1e-3
     way = np.linalg.norm(np.diff(motion.poses.root[:, :2], axis=0), axis=1).sum()
     assert way > 3.5
