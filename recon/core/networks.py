@@ -40,6 +40,7 @@ OBJECTRON = Package(
     registry="npm", name="@mediapipe/objectron", version="0.4.1675468480", size=32_667_233
 )
 SPORTS2D = Package(registry="PyPI", name="sports2d", version="0.8.34", size=9_050_415)
+LPIPS = Package(registry="PyPI", name="lpips", version="0.1.4", size=53_763)
 
 
 def _mediapipe(name: str, module: str, size: int, sha256: str, *, purpose: str) -> Network:
@@ -99,6 +100,15 @@ _NETWORKS = (
         "selfie_segmentation", "selfie_segmentation", 249_505,
         "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
         purpose="mask of a near person",
+    ),
+    Network(
+        name="lpips_alex",
+        purpose="heads of the perceptual distance LPIPS; AlexNet itself is the user's to bring",
+        size=6_009,
+        licence="BSD-2-Clause",
+        package=LPIPS,
+        member="lpips/weights/v0.1/alex.pth",
+        sha256="df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
     ),
 )  # fmt: skip
 NETWORKS: Mapping[str, Network] = {network.name: network for network in _NETWORKS}
