@@ -80,29 +80,37 @@ def match_people(
     """One found person for every true one that was found, and how it was told, if not by place.
 
     People are paired so that they are as long and as closely as possible in the same place of the
-    picture (Hungarian algorithm, as IDF1 does). Where both recordings hold one person, place is
-    not asked for.
+    picture (Hungarian algorithm, as IDF1 does). Where both recordings hold one person, the two
+    are taken as the same even if their places never agree, or nobody knows them.
+
+    Raises:
+        InputError: there are several people and no cameras.
     """
-    pairs = [[_shared(p, t, frames) for p in predicted.people] for t in truth.people]
-    blind = None
-    if len(predicted.people) == 1 and len(truth.people) == 1:
-        blind = "both have one person: taken as the same, wherever in the picture"
-        near = [[np.ones(len(s[0])) for s in row] for row in pairs]
-    elif predicted.camera is None or truth.camera is None:
-        raise InputError(
-            "expected a camera in both to tell several people apart, got none; "
-            "give one person each (recon tracks --keep)"
-        )
+    shared = [[_shared(p, t, frames) for p in predicted.people] for t in truth.people]
+    single = len(predicted.people) == len(truth.people) == 1
+    if predicted.camera is None or truth.camera is None:
+        if not single:
+            raise InputError(
+                "expected a camera in both to tell several people apart, got none; "
+                "give one person each (recon tracks --keep)"
+            )
+        near = [[np.ones(len(shared[0][0][0]))]]
+        note = "both have one person: taken as the same"
     else:
         near = [
-            [_nearness(predicted, truth, p, t, shared) for p, shared in zip(
+            [_nearness(predicted, truth, p, t, both) for p, both in zip(
                 predicted.people, row, strict=True)]
-            for t, row in zip(truth.people, pairs, strict=True)
+            for t, row in zip(truth.people, shared, strict=True)
         ]  # fmt: skip
+        note = None
+    pairs = _assign(np.array([[n.sum() for n in row] for row in near], ndmin=2))
+    if single and not pairs and len(shared[0][0][0]):
+        pairs = [(0, 0)]
+        note = "both have one person: taken as the same, though never in one place of the picture"
     matches = []
-    for k, j in _assign(np.array([[n.sum() for n in row] for row in near], ndmin=2)):
+    for k, j in pairs:
         found, true = predicted.people[j], truth.people[k]
-        rows, true_rows = pairs[k][j]
+        rows, true_rows = shared[k][j]
         total = np.count_nonzero(true.valid & np.isin(true.frame_idx, frames.truth))
         together = int(np.count_nonzero(near[k][j]))
         matches.append(
@@ -111,7 +119,7 @@ def match_people(
                 frames=true.frame_idx[true_rows], num_near=together, coverage=together / total,
             )
         )  # fmt: skip
-    return matches, blind
+    return matches, note
 
 
 def _assign(scores: np.ndarray) -> list[tuple[int, int]]:

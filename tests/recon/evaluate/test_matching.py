@@ -96,8 +96,10 @@ def test_two_single_people_are_the_same_wherever_they_are() -> None:
     truth = walk(seconds=1.0)
     found = with_people(truth, shifted(truth.people[0], 4.0))
     matches, note = match_people(found, truth, same_frames(truth))
-    assert len(matches) == 1 and note is not None and "taken as the same" in note
-    assert matches[0].coverage == 1
+    assert len(matches) == 1 and note is not None and "never in one place" in note
+    assert matches[0].coverage == 0 and len(matches[0].frames) == 30
+    matches, note = match_people(truth, truth, same_frames(truth))
+    assert note is None and matches[0].coverage == 1
 
 
 def test_only_frames_that_the_truth_vouches_for_are_shared(truth: Recording) -> None:
