@@ -34,7 +34,9 @@ from recon.core.people import (
 from recon.core.scene import Scene
 from recon.core.stage import Decision, Progress, StageReport, no_progress
 
-_WINDOW, _OVERLAP = 300, 30
+_WINDOW = 300
+OVERLAP = 30
+"""Frames that neighbouring windows of a long motion share."""
 _POSTERIOR_DRAWS = 16
 _BODY_KEYPOINTS = np.array([11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32])
 _FACE_KEYPOINTS = np.arange(11)
@@ -104,28 +106,26 @@ def fit_evidence(evidence: Evidence, model: BodyModel, noise: Noise | None = Non
     shaped = coarse.solve(state.take(spread), fit_shape=True)
     state = replace(state, shape=shaped.shape, landmark_scale=shaped.landmark_scale)
     result: BodyState | None = None
-    for start in range(0, num - _OVERLAP, _WINDOW - _OVERLAP):
+    for start in range(0, num - OVERLAP, _WINDOW - OVERLAP):
         rows = slice(start, min(start + _WINDOW, num))
         solver = TrackSolver(model, evidence.take(rows), noise)
         part = solver.solve(state.take(rows), fit_shape=False)
-        result = part if result is None else _join(result, part)
+        result = part if result is None else joined(result, part)
     assert result is not None
     return result
 
 
-def _join(before: BodyState, after: BodyState) -> BodyState:
+def joined(before: BodyState, after: BodyState) -> BodyState:
     """Two windows as one, blended over their overlap."""
-    blend = np.linspace(0, 1, _OVERLAP)
-    old, new = slice(-_OVERLAP, None), slice(None, _OVERLAP)
+    blend = np.linspace(0, 1, OVERLAP)
+    old, new = slice(-OVERLAP, None), slice(None, OVERLAP)
     root = before.root[old] + blend[:, None] * (after.root[new] - before.root[old])
     turn = matrix_to_rotvec(after.rotations[new] @ np.swapaxes(before.rotations[old], -1, -2))
     middle = rotvec_to_matrix(blend[:, None, None] * turn) @ before.rotations[old]
     return replace(
         before,
-        root=np.concatenate([before.root[:-_OVERLAP], root, after.root[_OVERLAP:]]),
-        rotations=np.concatenate(
-            [before.rotations[:-_OVERLAP], middle, after.rotations[_OVERLAP:]]
-        ),
+        root=np.concatenate([before.root[:-OVERLAP], root, after.root[OVERLAP:]]),
+        rotations=np.concatenate([before.rotations[:-OVERLAP], middle, after.rotations[OVERLAP:]]),
     )
 
 

@@ -91,9 +91,33 @@ def steady_root(
             labels=labels, config=config,
         )  # fmt: skip
         offset, anchors = problem.solve(offset)
-    high = anchors[:, 2] > -2 * _FLOOR_KERNEL
-    anchors[:, 2] = np.where(high, np.maximum(anchors[:, 2], 0.0), anchors[:, 2])
-    return Stances(root=root + offset, contacts=contacts, labels=labels, anchors=anchors)
+    return Stances(
+        root=root + offset, contacts=contacts, labels=labels, anchors=_above_floor(anchors)
+    )
+
+
+def stances_of(root: Array, soles: Array, times: Array) -> Stances:
+    """The stances of a motion that is steady already: mean positions of points in contact.
+
+    Args:
+        root: (N, 3), soles: (N, 4, 3), world metres. times: (N,) seconds.
+    """
+    contacts, labels = _without_sliding(contact_probabilities(soles, times, up=_UP), soles)
+    n, k = np.nonzero(labels >= 0)
+    label, weight = labels[n, k], contacts[n, k]
+    count = int(label.max()) + 1 if len(label) else 0
+    share = np.bincount(label, weight, minlength=count)
+    sums = [np.bincount(label, weight * soles[n, k, j], minlength=count) for j in range(3)]
+    anchors = np.stack(sums, axis=1) / share[:, None]
+    return Stances(root=root, contacts=contacts, labels=labels, anchors=_above_floor(anchors))
+
+
+def _above_floor(anchors: Array) -> Array:
+    """Anchors (L, 3) raised to z = 0, but for those so deep that the ground is not flat."""
+    out = anchors.copy()
+    near = anchors[:, 2] > -2 * _FLOOR_KERNEL
+    out[near, 2] = np.maximum(anchors[near, 2], 0.0)
+    return out
 
 
 def _without_sliding(contacts: Array, soles: Array) -> tuple[Array, np.ndarray]:

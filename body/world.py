@@ -1,17 +1,19 @@
-"""World stage: bodies leave the camera for the metric world, and their feet stop skating."""
+"""World stage: people and camera leave the slam frame for one metric, believable world."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from body.foot_lock import lock_feet
-from body.root_path import PathConfig, steady_root
-from recon.core.camera import CameraTrajectory
-from recon.core.errors import InputError
-from recon.core.geometry import Array, invert_transform, transform_points
+from body.models import BODY_MODELS, load_body_model
+from body.world_joint import SharedPrior
+from body.world_shot import Person, WorldConfig, measured_in_world, solve_shot
+from recon.core.camera import CameraTrajectory, Intrinsics
+from recon.core.geometry import Array, invert_transform, rotvec_to_matrix, transform_points
 from recon.core.people import (
     BodyPoses,
     CameraMotion,
@@ -23,25 +25,18 @@ from recon.core.rig import Rig
 from recon.core.scene import Scene
 from recon.core.stage import Decision, Progress, StageReport, no_progress
 
+__all__ = ["WorldConfig", "in_world", "motion_by_shots", "person_evidence", "run", "world_motion"]
+
+_SCALE_STD = 0.2
+"""In log: how far people may correct a scale of which nothing is known."""
+_FLOOR_STD = 0.05
+_SYSTEMATIC = np.array([0.15, np.radians(1.5), np.radians(1.5), 0.02])
+"""How well poses tell scale, vertical and floor at best: their errors stay alike over a clip."""
+
 PlaceWorld = Callable[
     [CameraTrajectory, list[PersonEvidence], Array],
     tuple[WorldPlacement, StageReport],
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorldConfig(PathConfig):
-    """Errors and accelerations as in PathConfig, and the foot lock.
-
-    Args:
-        foot_lock: bend the legs so that feet in contact stay in place.
-        blend_seconds: fading of the foot lock.
-        depth_model: folder or name of a metric depth network that `place` may ask, or None.
-    """
-
-    foot_lock: bool = True
-    blend_seconds: float = 0.1
-    depth_model: str | None = None
 
 
 def person_evidence(motion: CameraMotion, rig: Rig) -> PersonEvidence:
@@ -56,11 +51,7 @@ def person_evidence(motion: CameraMotion, rig: Rig) -> PersonEvidence:
 
 def in_world(motion: CameraMotion, placement: WorldPlacement) -> BodyPoses:
     """The measured body in the world, as the camera saw it: skating and all."""
-    Ts = placement.Ts_world_camera[motion.frame_idx]
-    rotations = np.array(motion.poses_camera.rotations, dtype=float)
-    rotations[:, 0] = Ts[:, :3, :3] @ rotations[:, 0]
-    root = transform_points(Ts, motion.poses_camera.root[:, None])[:, 0]
-    return BodyPoses(root=root, rotations=rotations)
+    return measured_in_world(motion, placement.Ts_world_camera)
 
 
 def world_motion(
@@ -71,10 +62,9 @@ def world_motion(
     times: Array,
     config: WorldConfig | None = None,
 ) -> WorldMotion:
-    """One person in the world with a plausible root path and feet that stand still in stance.
+    """One person in a world that is known, with feet that stand still in stance.
 
-    First the root's path is re-estimated (`steady_root`), then the legs take what is left
-    (`body.foot_lock`). Flight, steps and chairs stay: only stances near z = 0 are drawn to it.
+    Flight, steps and chairs stay: only stances near z = 0 are drawn to it.
 
     Args:
         motion, rig: of one person. placement: of the same video. times: (T,) seconds, all frames.
@@ -82,34 +72,8 @@ def world_motion(
     Raises:
         InputError: frames of the motion lie outside the placement.
     """
-    config = config or WorldConfig()
-    if motion.frame_idx[-1] >= min(len(placement.Ts_world_camera), len(times)):
-        raise InputError(
-            f"expected frames below {len(placement.Ts_world_camera)}, got "
-            f"{motion.frame_idx[-1]}; run the stages 'camera' and 'body' on the same video"
-        )
-    times = np.asarray(times, dtype=float)[motion.frame_idx]
-    poses = in_world(motion, placement)
-    centres = placement.Ts_world_camera[motion.frame_idx, :3, 3]
-    trust = np.where(motion.observed, np.clip(motion.confidence, 0.1, 1), 0.1)
-    stances = steady_root(
-        poses.root, rig.soles(poses), times=times, centres=centres, trust=trust, config=config
-    )
-    poses = BodyPoses(root=stances.root, rotations=poses.rotations)
-    if config.foot_lock:
-        poses = lock_feet(
-            rig, poses, times, labels=stances.labels, anchors=stances.anchors,
-            blend=config.blend_seconds,
-        )  # fmt: skip
-    return WorldMotion(
-        track_id=motion.track_id,
-        frame_idx=motion.frame_idx,
-        observed=motion.observed,
-        shape=motion.shape,
-        poses_world=poses,
-        joints_world=rig.joints(poses)[1],
-        feet_world=rig.soles(poses),
-        contacts=stances.contacts,
+    return motion_by_shots(
+        motion, rig, placement, times=times, shot_starts=np.zeros(1, int), config=config
     )
 
 
@@ -127,12 +91,58 @@ def motion_by_shots(
     Args:
         shot_starts: (S,) first frame of every shot, the first of them 0.
     """
-    cuts = np.searchsorted(motion.frame_idx, shot_starts[1:])
-    pieces = [rows for rows in np.split(np.arange(len(motion.frame_idx)), cuts) if len(rows)]
-    parts = [
-        world_motion(_rows_of(motion, rows), rig, placement, times=times, config=config)
-        for rows in pieces
-    ]
+    people = [Person(motion=motion, rig=rig)]
+    priors = [SharedPrior.fixed()] * len(shot_starts)
+    return solve_shots(
+        people, placement, times=times, shot_starts=shot_starts, priors=priors,
+        config=config or WorldConfig(),
+    )[1][0]  # fmt: skip
+
+
+def solve_shots(
+    people: Sequence[Person],
+    placement: WorldPlacement,
+    *,
+    times: Array,
+    shot_starts: np.ndarray,
+    priors: Sequence[SharedPrior],
+    config: WorldConfig,
+    intrinsics: Intrinsics | None = None,
+    progress: Progress = no_progress,
+) -> tuple[Array, list[WorldMotion], list[Array]]:
+    """Cameras (T, 4, 4), a motion per person, and the shared moves (G,) of every shot.
+
+    Args:
+        priors: one per shot, of the correction to its cameras. Others: as `solve_shot`.
+    """
+    Ts, moved = placement.Ts_world_camera, []
+    parts: list[list[WorldMotion]] = [[] for _ in people]
+    last = max([len(times), *(int(p.motion.frame_idx[-1]) + 1 for p in people)])
+    ends = [*shot_starts[1:].tolist(), last]
+    for k, (start, end) in enumerate(zip(shot_starts.tolist(), ends, strict=True)):
+        inside = [(i, part) for i, p in enumerate(people) if (part := _part(p, start, end))]
+        solved = solve_shot(
+            [part for _, part in inside], Ts, times, shot=slice(start, end),
+            intrinsics=intrinsics, prior=priors[k], config=config,
+        )  # fmt: skip
+        Ts = solved.Ts_world_camera
+        moved.append(solved.moved)
+        for (i, _), motion in zip(inside, solved.motions, strict=True):
+            parts[i].append(motion)
+        progress(k + 1, len(ends))
+    return Ts, [_joined(p) for p in parts], moved
+
+
+def _part(person: Person, start: int, end: int) -> Person | None:
+    """The person within one shot; None if absent."""
+    frames = person.motion.frame_idx
+    rows = np.flatnonzero((frames >= start) & (frames < end))
+    if len(rows) == len(frames):
+        return person
+    return replace(person, motion=_rows_of(person.motion, rows)) if len(rows) else None
+
+
+def _joined(parts: Sequence[WorldMotion]) -> WorldMotion:
     if len(parts) == 1:
         return parts[0]
 
@@ -178,26 +188,97 @@ def run(
     Args:
         place: finds scale, gravity and floor of every shot (`slam.shot_worlds.place_shots`).
     """
-    camera, people, rigs, times = scene.camera, scene.camera_motions, scene.rigs, scene.video.times
-    evidence = [person_evidence(m, rig) for m, rig in zip(people, rigs, strict=True)]
+    camera, times = scene.camera, scene.video.times
+    people, evidence_from = _people(scene, config)
+    evidence = [person_evidence(p.motion, p.rig) for p in people]
     placement, placed = place(camera, evidence, times)
-    motions, numbers = [], {}
-    for i, (motion, rig) in enumerate(zip(people, rigs, strict=True)):
-        world = motion_by_shots(
-            motion, rig, placement, times=times, shot_starts=camera.shot_starts, config=config
-        )
-        shift = pixel_shift(motion, world, placement, camera=camera)
-        numbers[f"person{motion.track_id}"] = motion_numbers(world, times) | {
-            "pixel_shift": round(shift, 2)
-        }
-        motions.append(world)
-        progress(i + 1, len(people))
+    prior = _prior(placement, camera, config)
+    with threadpool_limits(1):  # many small products: threads would only wait for each other
+        Ts, motions, moved = solve_shots(
+            people, placement, times=times, shot_starts=camera.shot_starts,
+            priors=[prior] * len(camera.shot_starts), config=config,
+            intrinsics=camera.intrinsics, progress=progress,
+        )  # fmt: skip
+    placement = _corrected(placement, camera, Ts, moved)
+    numbers = {
+        f"person{world.track_id}": motion_numbers(world, times)
+        | {"pixel_shift": round(pixel_shift(p.motion, world, placement, camera=camera), 2)}
+        for p, world in zip(people, motions, strict=True)
+    }
     scene.save("placement.npz", [placement])
     scene.save("world.npz", motions)
+    joint = [_joint_decision(moved, evidence_from)] if config.joint and people else []
     return replace(
         placed,
-        decisions=(*placed.decisions, *_contact_decisions(numbers)),
-        numbers={**placed.numbers, **numbers},
+        decisions=(*placed.decisions, *joint, *_contact_decisions(numbers)),
+        numbers={
+            **placed.numbers, **numbers, "correction": [np.round(m, 5).tolist() for m in moved]
+        },
+    )  # fmt: skip
+
+
+def _people(scene: Scene, config: WorldConfig) -> tuple[list[Person], str]:
+    """Everybody with keypoints, where the scene has them, and in words what is used."""
+    motions, rigs = scene.camera_motions, scene.rigs
+    people = [Person(motion=m, rig=rig) for m, rig in zip(motions, rigs, strict=True)]
+    if not config.reprojection:
+        return people, "the fitted joints (keypoints switched off)"
+    if "people" not in scene.manifest["stages"]:
+        return people, "the fitted joints (the scene keeps no keypoints)"
+    tracks = {track.track_id: track for track in scene.tracks}
+    names = {m.shape.model for m in motions}
+    path = Path(config.body_model_path) if config.body_model_path else None
+    models = {name: load_body_model(name, path) for name in names if name in BODY_MODELS}
+    people = [
+        replace(p, track=tracks.get(p.motion.track_id), model=models.get(p.motion.shape.model))
+        for p in people
+    ]
+    if len(models) < len(names):
+        return people, f"the fitted joints (no model {', '.join(sorted(names - set(models)))})"
+    return people, "keypoints"
+
+
+def _prior(placement: WorldPlacement, camera: CameraTrajectory, config: WorldConfig) -> SharedPrior:
+    """How far people may correct what `place` found."""
+    scaled = config.refine_scale and camera.kind == "moving"
+    scale = float(np.clip(placement.scale_log_std, 0.01, _SCALE_STD)) if scaled else 0.0
+    tilt = placement.gravity_std if config.refine_gravity else 0.0
+    level = _FLOOR_STD if config.refine_gravity else 0.0
+    return SharedPrior(
+        mean=np.zeros(4), std=np.array([scale, tilt, tilt, level]), systematic=_SYSTEMATIC
+    )
+
+
+def _corrected(
+    placement: WorldPlacement, camera: CameraTrajectory, Ts: Array, moved: Sequence[Array]
+) -> WorldPlacement:
+    """The placement with the cameras as solved; the similarity follows the shot it belongs to."""
+    R, t = placement.R_world_slam, placement.t_world_slam
+    centres = placement.scale * camera.Ts_slam_camera[:, :3, 3] @ R.T + t
+    before = placement.Ts_world_camera
+    for start, move in zip(camera.shot_starts.tolist(), moved, strict=True):
+        if not np.allclose(centres[start], before[start, :3, 3], atol=1e-6):
+            continue  # a shot in a world of its own
+        turn = rotvec_to_matrix(np.array([move[1], move[2], 0.0]))
+        pivot, stretch = before[start, :3, 3], float(np.exp(move[0]))
+        return replace(
+            placement,
+            scale=placement.scale * stretch,
+            R_world_slam=turn @ R,
+            t_world_slam=pivot + stretch * turn @ (t - pivot) - [0.0, 0.0, move[3]],
+            Ts_world_camera=Ts,
+        )
+    return replace(placement, Ts_world_camera=Ts)
+
+
+def _joint_decision(moved: Sequence[Array], evidence_from: str) -> Decision:
+    largest = max(moved, key=lambda m: float(np.abs(m).sum()))
+    return Decision(
+        name="people and camera together",
+        value=f"scale x {np.exp(largest[0]):.3f}, vertical "
+        f"{np.degrees(np.hypot(*largest[1:3])):.2f} deg, floor {100 * largest[3]:+.1f} cm",
+        why=f"solved jointly from {evidence_from}, stances, posture and smoothness: "
+        "by so much they correct what was placed first",
     )
 
 

@@ -228,7 +228,10 @@ class Work:
             stature=options.height,
             mass=options.weight,
         )
-        world = WorldConfig(depth_model=options.depth_model)
+        world = WorldConfig(
+            depth_model=options.depth_model,
+            body_model_path=options.body_model_path and str(options.body_model_path),
+        )
         return [
             Step(name="video", config=self.clip, work=self._video),
             Step(name="tracking", config=tracking, work=lambda p: self._tracking(tracking, p)),

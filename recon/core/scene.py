@@ -32,7 +32,7 @@ STAGE_INPUTS: dict[StageName, tuple[StageName, ...]] = {
     "people": ("video", "tracking"),
     "camera": ("video", "people"),
     "body": ("video", "people", "camera"),
-    "world": ("video", "camera", "body"),
+    "world": ("video", "people", "camera", "body"),
 }
 """The stages in order, each with the stages whose results it reads."""
 

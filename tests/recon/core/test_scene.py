@@ -101,7 +101,7 @@ def test_forgetting_a_stage_makes_its_readers_stale(tmp_path: Path) -> None:
     scene.forget("people")
     assert stale(Scene.open(scene.path)) == {
         "people": "not run yet",
-        **dict.fromkeys(("camera", "body"), "its inputs changed"),
+        **dict.fromkeys(("camera", "body", "world"), "its inputs changed"),
     }
 
 

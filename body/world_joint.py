@@ -1,0 +1,178 @@
+"""People and camera of one shot in one world: all residuals minimised together.
+
+Every person is a banded problem over frames (`body.world_person`); what they share is eliminated
+last (Schur complement), so that the cost grows with the number of frames, not its square.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import numpy as np
+
+from body.fit import OVERLAP, joined
+from body.kinematics import BodyState
+from body.world_person import SHARED, PersonProblem, Reduced, stepped
+from body.world_posture import travelling
+from recon.core.contacts import contact_probabilities
+from recon.core.geometry import Array, invert_transform, rotvec_to_matrix, transform_points
+
+_WINDOW = 600
+_UP = np.array([0.0, 0.0, 1.0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedPrior:
+    """What is known of the shared unknowns (`SHARED`) beforehand; std 0 holds one fixed.
+
+    Args:
+        mean: (G,) where they should end, counted from the start. std: (G,) how far they may be.
+        systematic: (G,) how well people can tell at best, however many frames they are seen in:
+            their poses' errors stay alike.
+    """
+
+    mean: Array
+    std: Array
+    systematic: Array
+
+    @classmethod
+    def fixed(cls) -> SharedPrior:
+        """The camera and the floor stay where they are."""
+        return cls(mean=np.zeros(SHARED), std=np.zeros(SHARED), systematic=np.ones(SHARED))
+
+    def information(self, people: Array) -> Array:
+        """Weights (G,) beside the people's own information matrix (G, G)."""
+        weak = np.maximum(1.0, np.diag(people) * self.systematic**2)
+        return weak / np.maximum(self.std, 1e-12) ** 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """A state of one shot: cameras (T, 4, 4), a body per problem, shared moves so far (G,)."""
+
+    cameras: Array
+    bodies: tuple[BodyState, ...]
+    moved: Array
+
+
+def moved_cameras(Ts_world_camera: Array, shared: Array) -> Array:
+    """Cameras (T, 4, 4) after moves of `SHARED`: scaled and turned about the first one, lowered."""
+    turn = rotvec_to_matrix(np.array([shared[1], shared[2], 0.0]))
+    pivot = Ts_world_camera[0, :3, 3]
+    out = Ts_world_camera.copy()
+    out[:, :3, :3] = turn @ out[:, :3, :3]
+    offset = np.exp(shared[0]) * (out[:, :3, 3] - pivot) @ turn.T
+    out[:, :3, 3] = pivot + offset - shared[3] * _UP
+    return out
+
+
+def carried(body: BodyState, before: Array, after: Array) -> BodyState:
+    """The body as its cameras (M, 4, 4) move, which see it as before."""
+    Ts = after @ invert_transform(before)
+    rotations = body.rotations.copy()
+    rotations[:, 0] = Ts[:, :3, :3] @ rotations[:, 0]
+    return replace(body, root=transform_points(Ts, body.root[:, None])[:, 0], rotations=rotations)
+
+
+def windows(num: int) -> list[slice]:
+    """Overlapping stretches of a motion of `num` frames: memory grows with one of them only."""
+    starts = range(0, max(num - OVERLAP, 1), _WINDOW - OVERLAP)
+    return [slice(start, min(start + _WINDOW, num)) for start in starts]
+
+
+def joined_windows(bodies: Sequence[BodyState]) -> BodyState:
+    """Bodies over `windows` as one, blended where they overlap."""
+    return reduce(joined, bodies)
+
+
+def solve_world(
+    problems: Sequence[PersonProblem],
+    world: World,
+    *,
+    prior: SharedPrior,
+    rounds: int = 3,
+) -> World:
+    """The most probable world; contacts and motion are found in turn."""
+    problems = list(problems)
+    for k in range(rounds):
+        problems = [
+            _with_contacts(p, body, world.cameras, lenient=k == 0)
+            for p, body in zip(problems, world.bodies, strict=True)
+        ]
+        world = minimise(problems, world, prior=prior, max_iterations=6)
+        if k == 0:
+            problems = [p.adapted(b) for p, b in zip(problems, world.bodies, strict=True)]
+    return world
+
+
+def _with_contacts(
+    problem: PersonProblem, body: BodyState, cameras: Array, *, lenient: bool
+) -> PersonProblem:
+    """The problem with the contacts of this body; `lenient` about motion in depth, while noisy."""
+    rays = body.root - cameras[problem.frames, :3, 3]
+    rays = rays / np.maximum(np.linalg.norm(rays, axis=1, keepdims=True), 1e-9)
+    found = contact_probabilities(
+        problem.soles(body), problem.times, up=_UP, rays=rays if lenient else None
+    )
+    travel = None if problem.travel is None else travelling(body.root, problem.times)
+    return replace(problem, contacts=found, travel=travel)
+
+
+def minimise(
+    problems: Sequence[PersonProblem], world: World, *, prior: SharedPrior, max_iterations: int
+) -> World:
+    """Levenberg-Marquardt steps of everything at once."""
+    damping = 1e-3
+    reduced = [_reduce(p, b, world, damping) for p, b in zip(problems, world.bodies, strict=True)]
+    information = prior.information(sum((r.matrix for r in reduced), np.zeros((SHARED, SHARED))))
+
+    def cost(parts: Sequence[Reduced], at: World) -> float:
+        return sum(r.cost for r in parts) + float(information @ (at.moved - prior.mean) ** 2)
+
+    current = cost(reduced, world)
+    for _ in range(max_iterations):
+        trial = _stepped(problems, world, reduced, information=information, mean=prior.mean)
+        parts = [_reduce(p, b, trial, damping) for p, b in zip(problems, trial.bodies, strict=True)]
+        proposed = cost(parts, trial)
+        if not proposed < current:
+            damping *= 20
+            reduced = [
+                _reduce(p, b, world, damping) for p, b in zip(problems, world.bodies, strict=True)
+            ]
+            continue
+        gain = current - proposed
+        world, reduced, current = trial, parts, proposed
+        damping = max(damping / 5, 1e-6)
+        if gain < 1e-3 * current:
+            break
+    return world
+
+
+def _reduce(problem: PersonProblem, body: BodyState, world: World, damping: float) -> Reduced:
+    return problem.reduce(body, world.cameras, damping)
+
+
+def _stepped(
+    problems: Sequence[PersonProblem],
+    world: World,
+    reduced: Sequence[Reduced],
+    *,
+    information: Array,
+    mean: Array,
+) -> World:
+    """The world after one step of all unknowns."""
+    matrix = np.diag(information) + sum(r.matrix for r in reduced)
+    right = -information * (world.moved - mean) + sum(r.right for r in reduced)
+    shared = np.asarray(np.linalg.solve(matrix, right), float)
+    cameras = moved_cameras(world.cameras, shared)
+    bodies = [
+        carried(
+            stepped(body, part.step - part.gain @ shared),
+            world.cameras[problem.frames],
+            cameras[problem.frames],
+        )
+        for problem, body, part in zip(problems, world.bodies, reduced, strict=True)
+    ]
+    return World(cameras=cameras, bodies=tuple(bodies), moved=world.moved + shared)
