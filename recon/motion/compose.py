@@ -38,19 +38,21 @@ def procedural(
 ) -> MotionClip:
     """Somebody doing one thing: the same curve at any frame rate, another one for every seed.
 
-    Walking and running are under way at the first frame and the last; everything else begins and
-    ends standing.
+    Walking and running are under way at the first frame and the last, unless along a path or
+    within a radius; everything else begins and ends standing.
 
     Args:
         times: (N,) seconds of the frames, from 0 on; None: `seconds` at `fps` frames a second.
         start: metres, where the first frame is; heading: radians, counter-clockwise from x.
         speed: m/s of walk and run; None is the person's own.
-        path: (P, 2) metres, points to walk or run past, from `start`, to stand at the last.
+        path: (P, 2) metres, points to walk or run past, from `start`, to stand at the last; it
+            sets the heading too.
         radius: metres around `start` to stay within while walking or running.
     Raises:
-        InputError: an unknown action, no time, or a path of another shape.
+        InputError: an unknown action, no time, no human speed, or a path of another shape.
     """
-    _check(action, path, seconds)
+    _check(action, seconds)
+    _check_way(action, path, speed)
     seconds, times = _times(seconds, fps, times)
     score = _score(action, rig, seed, start, heading)
     if action in ("walk", "run"):
@@ -58,6 +60,7 @@ def procedural(
         disc = None if radius is None else (np.array(start), radius)
         _go(score, action, seconds, speed=speed, path=path, radius=disc, steady=steady)
     else:
+        seconds = max(seconds, _LEAST[action])  # of less than that, the clip is the beginning
         _act(score, action, seconds)
     return Performance(score, rig, start=0.0, end=seconds).clip(action, times)
 
@@ -87,10 +90,9 @@ def sequence(
     if not parts:
         raise InputError(f"expected one or more parts of {', '.join(ACTIONS)}, got none")
     for part in parts:
-        _check(part, None, seconds)
+        _check(part, seconds)
     seconds, times = _times(seconds, fps, times)
-    share = np.array([_USUAL[part] for part in parts])
-    lengths = share / share.sum() * seconds
+    lengths = _shares(parts, seconds)
     disc = None if radius is None else (np.array(start), radius)
     for attempt in range(_ATTEMPTS):
         score = _score(f"sequence {attempt}", rig, seed, start, heading)
@@ -132,19 +134,50 @@ def _walks_through(clip: MotionClip) -> bool:
 
 
 _USUAL: dict[str, float] = {
-    "stand": 1.5, "walk": 4.0, "run": 3.5, "turn": 2.2, "squat": 3.0, "jump": 2.2, "reach": 2.6,
+    "stand": 1.5, "walk": 4.0, "run": 3.5, "turn": 3.2, "squat": 3.0, "jump": 2.2, "reach": 2.6,
     "sit": 6.0, "climb": 8.5, "dance": 5.0,
 }  # fmt: skip
 """Seconds that each action takes by itself."""
 
 
-def _check(action: str, path: Array | None, seconds: float) -> None:
+_LEAST: dict[str, float] = {
+    "stand": 0.5, "walk": 1.5, "run": 1.5, "turn": 2.2, "squat": 1.6, "jump": 1.7, "reach": 1.4,
+    "sit": 3.0, "climb": 4.2, "dance": 1.5,
+}  # fmt: skip
+"""Seconds below which an action cannot be done by a person."""
+
+_SPEEDS = {"walk": (0.3, 2.3), "run": (1.2, 6.0)}
+"""m/s, of the slowest and the fastest."""
+
+
+def _shares(parts: Sequence[Action], seconds: float) -> Array:
+    """Seconds that each part of a sequence gets."""
+    usual = np.array([_USUAL[part] for part in parts])
+    least = np.array([_LEAST[part] for part in parts])
+    if seconds < least.sum():
+        raise InputError(
+            f"expected at least {least.sum():.1f} seconds for {', '.join(parts)}, got {seconds:g}; "
+            "give more, or fewer parts"
+        )
+    if seconds > usual.sum():
+        return usual * seconds / usual.sum()
+    return least + (usual - least) * (seconds - least.sum()) / (usual - least).sum()
+
+
+def _check(action: str, seconds: float) -> None:
     if action not in ACTIONS:
         raise InputError(f"expected an action of {', '.join(ACTIONS)}; got {action!r}")
     if seconds <= 0:
         raise InputError(f"{action}: expected a positive number of seconds, got {seconds}")
+
+
+def _check_way(action: str, path: Array | None, speed: float | None) -> None:
     if path is not None and (np.ndim(path) != 2 or np.shape(path)[1] != 2 or len(path) == 0):
         raise InputError(f"path: expected points (P, 2) in metres, got shape {np.shape(path)}")
+    if speed is not None and action in _SPEEDS:
+        low, high = _SPEEDS[action]
+        if not low <= speed <= high:
+            raise InputError(f"{action}: expected a speed of {low} to {high} m/s, got {speed:g}")
 
 
 def _times(seconds: float, fps: float, times: Array | None) -> tuple[float, Array]:
@@ -208,7 +241,8 @@ def _act(score: Score, action: str, seconds: float) -> None:
     if action == "turn":
         count = max(1, round(seconds / _USUAL["turn"]))
         for _ in range(count):
-            angle = score.rng.uniform(0.8, 3.1) * (1 if score.rng.random() < 0.5 else -1)
+            most = min(3.1, seconds / count - 1.3)
+            angle = score.rng.uniform(0.5 * most, most) * (1 if score.rng.random() < 0.5 else -1)
             gaits.turn(score, seconds / count, angle=angle)
         return
     {

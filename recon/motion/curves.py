@@ -52,9 +52,10 @@ def smooth(values: Array, seconds: float) -> Array:
 
 
 def smooth_below(values: Array, seconds: float) -> Array:
-    """A smooth curve (N,) on or below samples at GRID_RATE: sliding minimum, then mean."""
-    kernel = _hann(seconds)
-    return smooth(minimum_filter1d(values, len(kernel), mode="nearest"), seconds)
+    """A smooth curve (N,) on or below samples at GRID_RATE: sliding minimum, then two means."""
+    wide, narrow = 0.75 * seconds, 0.25 * seconds
+    width = len(_hann(wide)) + len(_hann(narrow)) - 1
+    return smooth(smooth(minimum_filter1d(values, width, mode="nearest"), wide), narrow)
 
 
 def _hann(seconds: float) -> Array:

@@ -1,7 +1,8 @@
 """Where a foot is at any time, from its footholds: heel strike, flat, toe-off, swing.
 
 In contact the sole points turn about the one that stands, so that they are exactly still; the
-swing continues position, velocity and acceleration of both stances that it joins.
+swing continues position, velocity and acceleration of both stances that it joins, but for what
+speed a foot still has when the ground stops it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Stance:
             `landing` seconds. push: radians of heel-up pitch at the last, within `rolling`.
         clearance: metres by which the swing that follows is lifted, `tuck` radians its heel-up
             pitch. early: 0-1, the share of the swing when it is highest. leap: seconds of the
-            swing in free fall (0: none), whose rise is then added.
+            swing in free fall (0: none), whose rise is then added. carry: of the swing's mean
+            speed, what is left when it lands.
     """
 
     start: float
@@ -46,6 +48,7 @@ class Stance:
     tuck: float = 0.0
     early: float = 0.5
     leap: float = 0.0
+    carry: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +175,8 @@ class FootTrack:
             p = self._standing(time + np.array([-_H, 0.0, _H]), np.full(3, stance))[:, :2]
             knots.append((time, [p[1], (p[2] - p[0]) / (2 * _H), (p[0] - 2 * p[1] + p[2]) / _H**2]))
         rise = self.stances[k + 1].position[2] - self.stances[k].position[2]
+        carry = self.stances[k].carry / (land - lift)
+        knots[1][1][1] = knots[1][1][1] + carry * (knots[1][1][0] - knots[0][1][0])
         if rise:
             # Over the edge of a step: up before forward, forward before down.
             u, gone, bend = (0.33, 0.12, 3.0) if rise > 0 else (0.67, 0.88, -3.0)
@@ -194,7 +199,7 @@ class FootTrack:
         out[:, 2] = low + (high - low) * rising + below + stance.clearance * _bump(u, stance.early)
         if stance.leap:
             rise = 9.81 / 8 * stance.leap**2
-            out[:, 2] += rise * 4 * u * (1 - u) * ease(u / 0.2) * ease((1 - u) / 0.2)
+            out[:, 2] += rise * 4 * u * (1 - u) * ease(u / 0.16) * ease((1 - u) / 0.16)
         return out
 
 

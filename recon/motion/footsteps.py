@@ -98,6 +98,7 @@ def _step(stances: list[Stance], lift: float, target: Stance, gait: Gait) -> Non
     stances[-1] = replace(
         before, end=lift, push=gait.push * share, rolling=rolling,
         clearance=gait.clearance * (0.5 + 0.5 * share), tuck=gait.tuck * share, early=gait.early,
+        carry=gait.carry * share,
     )  # fmt: skip
     stances.append(replace(target, strike=strike, landing=landing if strike else 0.0))
 
@@ -119,9 +120,9 @@ def flights(left: list[Stance], right: list[Stance]) -> list[tuple[float, float]
     return sorted((a, b) for a, b in both if b - a > 1e-6)
 
 
-def grounded(stances: list[Stance], times: Array) -> np.ndarray:
-    """(N,) bool: whether a foot touches something."""
+def grounded(stances: list[Stance], times: Array, *, margin: float = 0.0) -> np.ndarray:
+    """(N,) bool: whether a foot touches something, or does within `margin` seconds."""
     on = np.zeros(len(times), bool)
     for s in stances:
-        on |= (times >= s.start) & (times <= s.end)
+        on |= (times >= s.start - margin) & (times <= s.end + margin)
     return on

@@ -15,6 +15,10 @@ _WALK_RATIO = 0.39
 """Metres a second squared: length of a step over cadence (0.0065 m per step/min, Sekiya 1996)."""
 _TURN_RATE = 1.2
 """Radians a second that somebody under way turns at most."""
+_SPIN, _TURN_STEP = 1.0, 0.42
+"""Radians a second of turning on the spot, and seconds from step to step in it."""
+_LATERAL = 2.5
+"""m/s^2 across the way that people accept in a bend."""
 
 
 def walk(score: Score, seconds: float, *, speed: float | None = None, ramp: bool = True,
@@ -33,7 +37,7 @@ def walk(score: Score, seconds: float, *, speed: float | None = None, ramp: bool
             gait=Gait(
                 start=0, end=0, period=period, swing=0.78 * period, strike=0.32,
                 landing=0.22 * period, push=0.68, rolling=0.52 * period, clearance=0.025,
-                tuck=0.86, early=0.45, width=score.style.width,
+                tuck=0.86, early=0.45, width=score.style.width, carry=0.12,
             ))  # fmt: skip
 
 
@@ -44,25 +48,28 @@ def run(score: Score, seconds: float, *, speed: float | None = None, ramp: bool 
     speed = float(speed or 2.7 * score.style.pace * np.sqrt(size))
     period = 1 / ((2.45 + 0.1 * speed) * score.style.cadence / np.sqrt(size))
     flight = 0.09 + 0.012 * speed
+    posture = {"spine_pitch": 0.03 + 0.025 * speed, "left_elbow": 1.15, "right_elbow": 1.15}
+    posture["pelvis_pitch"] = 0.03 * speed
     start, end = score.cursor, score.cursor + seconds
     if ramp:
-        fade = 0.6
-        score.hold(start, end, fade=fade, spine_pitch=0.1, left_elbow=1.15, right_elbow=1.15)
+        score.hold(start, end, fade=0.6, **posture)
     else:
-        for name, value in (("spine_pitch", 0.1), ("left_elbow", 1.15), ("right_elbow", 1.15)):
+        for name, value in posture.items():
             score.key(name, (start, value))
     _travel(score, seconds, speed=speed, period=period, ramp=ramp, path=path, within=within,
             gait=Gait(
                 start=0, end=0, period=period, swing=period + flight, strike=0.16, landing=0.04,
-                push=0.75, rolling=0.45 * (period - flight), clearance=0.10 + 0.06 * speed,
-                tuck=1.25, early=0.38, width=0.6 * score.style.width, centre=0.36,
+                push=0.75, rolling=0.45 * (period - flight), 
+                clearance=min(0.10 + 0.06 * speed, 0.28) * size,
+                tuck=1.25, early=0.38, width=0.6 * score.style.width, centre=0.34 + 0.015 * speed,
+                carry=0.3,
             ))  # fmt: skip
 
 
 def turn(score: Score, seconds: float, *, angle: float) -> None:
     """Turns on the spot by `angle` radians, stepping, and stands until `seconds` are over."""
-    period = 0.5 / score.style.cadence
-    busy = min(max(abs(angle) / 1.3, 2 * period), seconds - 3 * period)
+    period = _TURN_STEP / score.style.cadence
+    busy = max(min(abs(angle) / _SPIN, seconds - 3 * period), 2 * period)
     start = score.cursor
     score.gaits.append(
         Gait(
@@ -81,8 +88,9 @@ def turn_to(score: Score, seconds: float, angle: float) -> float:
     """Turns before something else that has `seconds` in all; how long the turn takes."""
     if abs(angle) < 0.3:
         return 0.0
-    needed = min(0.6 + abs(angle) / 1.3 + 0.9, 0.5 * seconds)
-    turn(score, needed, angle=angle)
+    needed = min(abs(angle) / _SPIN + 4 * _TURN_STEP, 0.5 * seconds)
+    most = _SPIN * (needed - 4 * _TURN_STEP)
+    turn(score, needed, angle=float(np.clip(angle, -most, most)))
     return needed
 
 
@@ -129,12 +137,29 @@ def _along(place: Array, path: Array, pace: Array) -> Array:
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(where, axis=0), axis=1))])
     heading = np.unwrap(np.arctan2(*line(fine, 1).T[::-1]))
     heading += 2 * np.pi * np.round((place[2] - heading[0]) / (2 * np.pi))
-    gone = np.cumsum(pace) * _STEP
+    gone = _progress(pace, length, heading)
+    return np.stack([np.interp(gone, length, column) for column in (*where.T, heading)], axis=1)
+
+
+def _progress(pace: Array, length: Array, heading: Array) -> Array:
+    """Metres (N,) gone along a line at a pace, slower in its bends and before its end.
+
+    Args:
+        pace: (N,) m/s. length, heading: (K,) metres and radians along the line.
+    """
+    bend = np.abs(np.gradient(heading, np.maximum(length, 1e-9 * np.arange(len(length)))))
+    fastest = np.minimum(np.sqrt(_LATERAL / np.maximum(bend, 1e-3)), _TURN_RATE / (bend + 1e-3))
+    ahead = np.searchsorted(length, length + 0.5 * float(pace.max()), side="right")
+    behind = np.searchsorted(length, length - 0.3)
+    slowest = np.array([fastest[a:b].min() for a, b in zip(behind, ahead, strict=True)])
     brake = max(0.6, 0.5 * float(pace.max()))
-    # The last metre: speed falls with the way that is left.
-    end = length[-1]
-    gone = np.where(gone < end - brake, gone, end - brake * np.exp(-(gone - end + brake) / brake))
-    out = np.stack([np.interp(gone, length, column) for column in (*where.T, heading)], axis=1)
+    gone, out, speed = 0.0, np.empty(len(pace)), 0.0
+    for i, v in enumerate(pace):
+        left = length[-1] - gone
+        wish = min(float(v), float(np.interp(gone, length, slowest)), v * left / brake)
+        speed += (wish - speed) * min(1.0, _STEP / 0.12) if i else wish - speed
+        gone = min(gone + speed * _STEP, length[-1])
+        out[i] = gone
     return out
 
 

@@ -20,7 +20,9 @@ _J = {name: i for i, name in enumerate(CANONICAL_JOINTS)}
 _MARGIN = 1.5
 """Seconds of performance computed on both sides of what is asked for."""
 _TAKE_OFF, _TOUCH_DOWN = 0.985, 0.975
-"""Length of the leg, of thigh plus shin, where a flight begins and ends."""
+"""Length of the leg, of thigh plus shin, where a runner's flight begins and ends."""
+_HOP = 0.96
+"""The same of a jump, in which the body leaves faster than a foot can follow."""
 _RUN_RISE = 0.02
 _AXES = {"x": np.array([1.0, 0, 0]), "y": np.array([0, 1.0, 0]), "z": np.array([0, 0, 1.0])}
 
@@ -121,12 +123,12 @@ class Performance:
         """The pelvis' height: as high as the standing legs allow, and pieces with flights."""
         reachable = np.full(len(grid), np.inf)
         for foot, high in zip(self.feet, self._highest(grid, states, STRAIGHT), strict=True):
-            on = grounded(foot.stances, grid)
+            on = grounded(foot.stances, grid, margin=1 / GRID_RATE)
             reachable = np.where(on, np.minimum(reachable, high), reachable)
         limit = np.minimum(self._at(grid)["pelvis_cap"], reachable)
         known = limit < CHANNELS["pelvis_cap"] - 1e-6
         limit = np.interp(grid, grid[known], limit[known])
-        usual = spline(grid, smooth(smooth_below(limit, 0.22), 0.06) - 0.004)
+        usual = spline(grid, smooth_below(limit, 0.28) - 0.003)
         return usual, [self._within_legs(group, usual, grid, reachable) for group in self._groups()]
 
     def _within_legs(self, group: list[tuple[float, float]], usual, grid: Array, reachable: Array):
@@ -163,8 +165,8 @@ class Performance:
         first, last = group[0][0] - lead, group[-1][1] + tail
         knots = [(first, [usual(first), usual(first, 1), usual(first, 2)])]
         for start, end in group:
-            low = self._stands(start, _TAKE_OFF) - sink
-            high = self._stands(end, _TOUCH_DOWN) - sink
+            low = self._stands(start, _HOP if hop else _TAKE_OFF) - sink
+            high = self._stands(end, _HOP if hop else _TOUCH_DOWN) - sink
             if hop is None:  # a runner takes off hardly higher than they land
                 low = min(low, high + _RUN_RISE)
             fall = 0.5 * GRAVITY * (end - start)
@@ -220,7 +222,8 @@ class Performance:
         hip, knee, ankle = leg
         pelvis = rotations[:, 0]
         toes = np.einsum("nji,nj->ni", pelvis, state.rotations[..., 2])
-        aside = 0.5 * np.arctan2(toes[:, 0], np.maximum(toes[:, 2], 0.2)) + out
+        ahead = 0.5 * (toes[:, 2] + np.hypot(toes[:, 2], 0.3))  # feet do not point backwards
+        aside = 0.5 * np.arctan2(toes[:, 0], ahead) + out
         rotations[:, hip] = _turn("y", aside) @ _turn("x", -0.3)
         rotations[:, knee] = _turn("x", np.full(len(root), 0.6))
         bent = bend_leg(self.rig, root, rotations, leg, ankle=state.ankle, foot=state.rotations)

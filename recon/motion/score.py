@@ -141,6 +141,7 @@ class Gait:
     early: float = 0.5
     width: float = 0.09
     centre: float = 0.5
+    carry: float = 0.0
     first: int | None = None
 
 

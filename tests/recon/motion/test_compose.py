@@ -169,9 +169,11 @@ def test_a_sitter_rests_on_the_seat() -> None:
         lambda: procedural("fly", rig()),  # type: ignore[arg-type]
         lambda: procedural("walk", rig(), seconds=-1.0),
         lambda: procedural("walk", rig(), path=np.zeros((3, 3))),
+        lambda: procedural("walk", rig(), speed=9.0),
         lambda: sequence([], rig()),
+        lambda: sequence(["sit", "climb", "walk"], rig(), seconds=3.0),
     ],
-    ids=["unknown action", "no time", "path in 3D", "no parts"],
+    ids=["unknown action", "no time", "path in 3D", "too fast", "no parts", "too little time"],
 )
 def test_what_cannot_be_done_is_said(call) -> None:
     with pytest.raises(InputError, match="expected"):
