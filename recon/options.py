@@ -172,6 +172,9 @@ class EvaluateOptions:
     """Whose evaluation script to follow where they differ (last chunk, Accel, smoothed root)."""
     tolerance: float | None = None
     """Seconds between frames of the same moment; by default half a frame of the truth."""
+    gaps: Literal["skip", "close"] = "skip"
+    """Changes from frame to frame across frames without truth: left out, or, as the papers'
+    scripts do, taken as if the gap were not there."""
     joints: Literal[22, 24] = 22
     """Body joints; 24 puts SMPL's hands beyond the wrists."""
     regressor: Annotated[Path | None, arg(metavar="FILE")] = None

@@ -27,7 +27,7 @@ def evaluate(pred: str, truth: str, options: EvaluateOptions) -> Evaluation:
     )
     result = evaluate_scenes(
         found, there, protocol=options.protocol, tolerance=options.tolerance,
-        joints=options.joints,
+        gaps=options.gaps, joints=options.joints,
         regressor=None if options.regressor is None else read_regressor(options.regressor),
     )  # fmt: skip
     if options.json:

@@ -29,7 +29,8 @@ class PersonMatch:
 
     Args:
         predicted_rows, truth_rows: (K,) rows of both people in the frames that they share and
-            that the truth vouches for. frames: (K,) indices into the truth's times.
+            that the truth vouches for. frames: (K,) indices into the truth's times. place: (K,) of
+            these frames among all that both recordings share, so that gaps can be told.
             num_near: frames in which the two were in the same place.
         coverage: those as a share of the true person's valid frames.
     """
@@ -39,6 +40,7 @@ class PersonMatch:
     predicted_rows: np.ndarray
     truth_rows: np.ndarray
     frames: np.ndarray
+    place: np.ndarray
     num_near: int
     coverage: float
 
@@ -116,7 +118,9 @@ def match_people(
         matches.append(
             PersonMatch(
                 predicted=found, truth=true, predicted_rows=rows, truth_rows=true_rows,
-                frames=true.frame_idx[true_rows], num_near=together, coverage=together / total,
+                frames=true.frame_idx[true_rows],
+                place=np.searchsorted(frames.truth, true.frame_idx[true_rows]),
+                num_near=together, coverage=together / total,
             )
         )  # fmt: skip
     return matches, note

@@ -68,6 +68,7 @@ def measure_match(
     fps: float,
     protocol: Protocol,
     ground: Sequence[Box] | None,
+    close_gaps: bool = False,
     joints: int = 22,
     regressor: Array | None = None,
 ) -> PersonEvaluation:
@@ -76,11 +77,12 @@ def measure_match(
     Args:
         times: (T,) seconds of the truth. fps: of the shared frames. ground: the boxes that
             stand on the floor of the true world, or None where the floor is not known.
-        joints, regressor: see `evaluate_scenes`.
+        close_gaps, joints, regressor: see `evaluate_scenes`.
     """
     shared = _shared(match, fps, protocol)
-    values = _camera_space(match, fps, protocol, joints, regressor)
-    values |= _world_space(shared, fps, protocol, joints)
+    place = np.arange(len(match.place)) if close_gaps else match.place - match.place[0]
+    values = _camera_space(match, fps, protocol, place, joints=joints, regressor=regressor)
+    values |= _world_space(shared, fps, protocol, place, joints=joints)
     if ground is not None:
         values |= _clearances(shared, ground)
     root, true_root = shared.joints[:, 0], shared.true_joints[:, 0]
@@ -168,7 +170,9 @@ def _shared(match: PersonMatch, fps: float, protocol: Protocol) -> _Shared:
     )  # fmt: skip
 
 
-def _world_space(s: _Shared, fps: float, protocol: Protocol, joints: int) -> dict[str, Array]:
+def _world_space(
+    s: _Shared, fps: float, protocol: Protocol, place: np.ndarray, *, joints: int
+) -> dict[str, Array]:
     """World figures but those of the ground; RTE only where the path is long enough."""
     extend = metrics.with_hands if joints == 24 else _same
     body, true_body = extend(s.joints), extend(s.true_joints)
@@ -176,22 +180,41 @@ def _world_space(s: _Shared, fps: float, protocol: Protocol, joints: int) -> dic
     values = {
         "wa_mpjpe_mm": _MM * world_metrics.wa_mpjpe(body, true_body, tail=protocol.tail),
         "w_mpjpe_mm": _MM * world_metrics.w_mpjpe(body, true_body, tail=protocol.tail),
-        "erve_mm": _MM * world_metrics.erve(
-            root, true_root, R_world_predicted=s.R_world_root, R_world_root=s.R_true_root
-        ),
-        "jitter": world_metrics.jitter(body, fps=fps),
-        "jitter_truth": world_metrics.jitter(true_body, fps=fps),
-        "foot_sliding_mm": _MM * world_metrics.foot_sliding(s.feet, s.true_feet),
-        "foot_sliding_truth_mm": _MM * world_metrics.foot_sliding(s.true_feet, s.true_feet),
-    }  # fmt: skip
+    }
     if world_metrics.path_length(true_root) >= SHORT_PATH:
         values["rte_percent"] = world_metrics.rte(root, true_root)
-    return values
+    valid = _measured(place)
+    body, true_body, feet, true_feet = _in_time(place, body, true_body, s.feet, s.true_feet)
+    R, R_true = _in_time(place, s.R_world_root, s.R_true_root)
+    return values | {
+        "erve_mm": _MM * world_metrics.erve(
+            body[:, 0], true_body[:, 0], R_world_predicted=R, R_world_root=R_true, valid=valid
+        ),
+        "jitter": world_metrics.jitter(body, fps=fps, valid=valid),
+        "jitter_truth": world_metrics.jitter(true_body, fps=fps, valid=valid),
+        "foot_sliding_mm": _MM * world_metrics.foot_sliding(feet, true_feet, valid=valid),
+        "foot_sliding_truth_mm": _MM
+        * world_metrics.foot_sliding(true_feet, true_feet, valid=valid),
+    }  # fmt: skip
+
+
+def _measured(place: np.ndarray) -> np.ndarray:
+    """Which frames from the first to the last shared one are shared."""
+    return np.isin(np.arange(place[-1] + 1), place)
+
+
+def _in_time(place: np.ndarray, *arrays: Array) -> list[Array]:
+    """Arrays (K, ...) over all frames from the first to the last, NaN where nothing is shared."""
+    out = [np.full((place[-1] + 1, *array.shape[1:]), np.nan) for array in arrays]
+    for full, array in zip(out, arrays, strict=True):
+        full[place] = array
+    return out
 
 
 def _camera_space(
-    match: PersonMatch, fps: float, protocol: Protocol, joints: int, regressor: Array | None
-) -> dict[str, Array]:
+    match: PersonMatch, fps: float, protocol: Protocol, place: np.ndarray,
+    *, joints: int, regressor: Array | None,
+) -> dict[str, Array]:  # fmt: skip
     """PA-MPJPE; with cameras MPJPE and Accel; PVE where both bodies have one mesh."""
     rows, true_rows = match.predicted_rows, match.truth_rows
     extend = metrics.with_hands if joints == 24 else _same
@@ -206,13 +229,15 @@ def _camera_space(
         hips = metrics.LSP14_HIPS
         found = _regressed(match.predicted.skin, rows, regressor)
         there = _regressed(match.truth.skin, true_rows, regressor)
+    in_time, there_in_time = _in_time(place, found, there)
     values = {
         "pa_mpjpe_mm": _MM * metrics.pa_mpjpe(found, there).mean(axis=-1),
         "mpjpe_mm": _MM * metrics.mpjpe(found, there, root=hips).mean(axis=-1),
         "accel": metrics.acceleration_error(
-            found, there, fps=fps, root=hips, variant=protocol.accel
+            in_time, there_in_time, fps=fps, root=hips, variant=protocol.accel,
+            valid=_measured(place),
         ),
-    }
+    }  # fmt: skip
     if same_mesh(match):
         parts = [
             metrics.pve(

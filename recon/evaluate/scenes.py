@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -79,6 +79,7 @@ def evaluate_scenes(
     *,
     protocol: ProtocolName = "wham",
     tolerance: float | None = None,
+    gaps: Literal["skip", "close"] = "skip",
     joints: int = 22,
     regressor: Array | None = None,
 ) -> Evaluation:
@@ -87,6 +88,9 @@ def evaluate_scenes(
     Args:
         protocol: whose script to follow where they differ. tolerance: seconds between frames of
             the same moment, by default half a frame.
+        gaps: what becomes of changes from frame to frame (Accel, ERVE, jitter, foot sliding)
+            across frames that the truth does not vouch for: "skip" leaves them out, "close" takes
+            the next valid frame for the next one, as the papers' scripts do.
         joints: 22 body joints, or 24 with SMPL's hands put beyond the wrists.
         regressor: (17, 6890) J_regressor_h36m.npy, for 3DPW's 14 joints in the camera-space
             figures; both bodies must be SMPL's.
@@ -102,7 +106,7 @@ def evaluate_scenes(
     people = tuple(
         measure_match(
             match, times=there.times, fps=fps, protocol=rules, ground=there.ground,
-            joints=joints, regressor=regressor,
+            close_gaps=gaps == "close", joints=joints, regressor=regressor,
         )
         for match in matches
     )  # fmt: skip

@@ -14,6 +14,10 @@ _MOST_PEOPLE = 5
 """More columns do not fit a terminal; the means stay."""
 
 
+_WIDE = 100
+"""Characters a line from which there is room for published levels."""
+
+
 def print_table(result: Evaluation, console: Console | None = None) -> None:
     """Prints all figures by group, per person and together.
 
@@ -27,7 +31,9 @@ def print_table(result: Evaluation, console: Console | None = None) -> None:
     for person in people:
         table.add_column(f"person {person.truth_id}", justify="right", no_wrap=True)
     table.add_column("unit", no_wrap=True)
-    table.add_column("published", style="dim")
+    wide = console.width >= _WIDE
+    if wide:
+        table.add_column("published", style="dim")
     group = None
     for name, figure in FIGURES.items():
         if not is_defined(result, name):
@@ -38,7 +44,8 @@ def print_table(result: Evaluation, console: Console | None = None) -> None:
             table.add_section()
             table.add_row(f"[italic]{group}[/italic]")
         value = shown(name, result.summary[name])
-        table.add_row(figure.label, value, *cells, figure.unit, levels(name, 2))
+        published = [levels(name, 2)] if wide else []
+        table.add_row(figure.label, value, *cells, figure.unit, *published)
     console.print(table)
     for line in remarks(result):
         console.print(line, markup=False, highlight=False)

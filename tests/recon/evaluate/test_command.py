@@ -33,13 +33,18 @@ def call(*args: object) -> int:
     return 0
 
 
-def test_the_table_names_every_group(truth: Scene, capsys) -> None:
+def test_the_table_names_every_group(truth: Scene, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     assert call(truth.path, truth.path) == 0
     out = capsys.readouterr().out
     for text in ("W-MPJPE100", "Motion in the world", "ATE-S", "person 2", "contact F1", "MOTA"):
         assert text in out
+    assert "DuoMo" not in out  # no room for published levels
     assert "48 frames, 2 of 2 people found" in out
     assert "soles below heels and toes" in " ".join(out.split())
+    monkeypatch.setenv("COLUMNS", "120")
+    assert call(truth.path, truth.path) == 0
+    assert "DuoMo 167.1" in capsys.readouterr().out
 
 
 def test_json_is_all_that_is_printed(truth: Scene, capsys, tmp_path: Path) -> None:

@@ -150,6 +150,36 @@ def test_invalid_frames_of_the_truth_do_not_count(truth: Recording) -> None:
     assert len(result.people[0].frames) == len(true.frame_idx) - 10
 
 
+def test_a_gap_is_no_jump_unless_asked_for(truth: Recording) -> None:
+    """Over ten invalid frames the prediction moves on: no jerk, but one where the gap is closed."""
+    true = truth.people[0]
+    valid = np.ones(len(true.frame_idx), bool)
+    valid[20:30] = False
+    masked = with_people(truth, changed(true, valid=valid), name="truth")
+    whole = evaluate_scenes(truth, truth).people[0]
+    skipped = evaluate_scenes(truth, masked).people[0]
+    closed = evaluate_scenes(truth, masked, gaps="close").people[0]
+    frames = len(valid) - 10
+    for name, width in (("accel", 5), ("erve_mm", 2), ("jitter", 4)):
+        assert len(closed.values[name]) == frames - width + 1
+        lost = 3 if name == "accel" else width
+        assert len(skipped.values[name]) == frames - width + 1 - lost + 1
+    kept = np.delete(whole.values["jitter"], np.arange(17, 30))
+    assert np.allclose(skipped.values["jitter"], kept)
+    assert closed.values["jitter"].max() > 10 * whole.values["jitter"].max()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_very_short_clips_have_the_figures_that_they_can_have(truth: Recording, count) -> None:
+    true = truth.people[0]
+    valid = np.arange(len(true.frame_idx)) < count
+    short = with_people(truth, changed(true, valid=valid), name="truth")
+    result = evaluate_scenes(truth, short)
+    assert result.summary["mpjpe_mm"] == 0
+    assert np.isnan(result.summary["jitter"]) and np.isnan(result.summary["accel"])
+    json.dumps(result.to_json(), allow_nan=False)
+
+
 def test_protocols_differ_as_the_scripts_do(truth: Recording) -> None:
     rng = np.random.default_rng(0)
     true = truth.people[0]
