@@ -30,6 +30,10 @@ _FAMILIES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("upperleg",), ("lowerleg",), ("foot",), ("toes",), ("shoulder",), ("upperarm",),
         ("lowerarm",), ("hand",),
     ),
+    "Biovision": (
+        ("upleg",), ("lowleg",), ("foot",), ("toe",), ("collar",), ("uparm",), ("lowarm",),
+        ("hand",),
+    ),
     "Poser, Daz": (
         ("thigh", "thighbend"), ("shin",), ("foot",), ("toe",), ("collar",),
         ("shldr", "shldrbend"), ("forearm", "forearmbend"), ("hand",),

@@ -45,6 +45,8 @@ _TIPS = {
 }  # fmt: skip
 """Joints whose bone's direction is taken over from the skeleton, with its other end."""
 _LEVEL = (_J["left_ankle"], _J["right_ankle"])
+_SAME = np.radians(20)
+"""Radians between the bones of two rest poses that are the same but for proportions."""
 _STANDS = 0.9
 """Cosine of legs and trunk to the vertical above which a pose is one of standing."""
 
@@ -258,9 +260,12 @@ def _canonical(
     trunk, head and feet upright. From there its joints turn as the skeleton's.
 
     Args:
-        turned: (N, J, 3, 3) the skeleton's joints. as_is: the skeleton's rest pose is ours.
+        turned: (N, J, 3, 3) the skeleton's joints. as_is: its rest pose is ours but for a body's
+            own proportions, if it looks like that.
     """
-    stance = _stance(reference, joints, rig, as_is=as_is and reference.zero)
+    stance = _stance(reference, joints, rig)
+    if as_is and reference.zero and _apart(stance, reference.facing) < _SAME:
+        stance = np.repeat(reference.facing[None], NUM_JOINTS, axis=0)
     n = len(turned)
     world = np.empty((n, NUM_JOINTS, 3, 3))
     out = np.tile(np.eye(3), (n, NUM_JOINTS, 1, 1))
@@ -275,11 +280,15 @@ def _canonical(
     return out
 
 
-def _stance(reference: _Reference, joints: dict[str, int], rig: Rig, *, as_is: bool) -> Array:
+def _apart(rotations: Array, other: Array) -> float:
+    """The largest angle (radians) of rotations (K, 3, 3) to another (3, 3)."""
+    trace = np.einsum("kab,ab->k", rotations, other)
+    return float(np.arccos(np.clip((trace - 1) / 2, -1, 1)).max())
+
+
+def _stance(reference: _Reference, joints: dict[str, int], rig: Rig) -> Array:
     """World rotations (52, 3, 3) of the rig's joints in the reference pose, in the file's axes."""
     out = np.repeat(reference.facing[None], NUM_JOINTS, axis=0)
-    if as_is:
-        return out
     up = reference.facing[:, 1]
     for j, parent in enumerate(CANONICAL_PARENTS):
         if parent > 0 and parent not in _LEVEL:
