@@ -47,15 +47,21 @@ FIGURES: dict[str, Figure] = {
     "size_percent": Figure(label="bone lengths", unit="%", digits=1, group=_CAMERA),
     "wa_mpjpe_mm": Figure(
         label="WA-MPJPE100", unit="mm", digits=1, group=_WORLD,
-        published={"WHAM": 135.6, "GVHMR": 109.1, "TRAM": 76.4, "DuoMo": 66.0},
+        published={
+            "WHAM": 135.6, "GVHMR": 109.1, "TRAM": 76.4, "PromptHMR-Vid": 70.5, "JOSH": 68.9,
+            "DuoMo": 66.0,
+        },
     ),
     "w_mpjpe_mm": Figure(
         label="W-MPJPE100", unit="mm", digits=1, group=_WORLD,
-        published={"WHAM": 334.8, "GVHMR": 274.9, "TRAM": 222.4, "DuoMo": 167.1},
+        published={
+            "WHAM": 334.8, "GVHMR": 274.9, "TRAM": 222.4, "PromptHMR-Vid": 193.7, "JOSH": 174.7,
+            "DuoMo": 167.1,
+        },
     ),
     "rte_percent": Figure(
         label="RTE", unit="%", digits=2, group=_WORLD,
-        published={"WHAM": 6.0, "GVHMR": 1.9, "TRAM": 1.4, "DuoMo": 1.1},
+        published={"WHAM": 6.0, "GVHMR": 1.9, "TRAM": 1.4, "JOSH": 1.3, "DuoMo": 1.1},
     ),
     "erve_mm": Figure(label="ERVE", unit="mm/frame", digits=2, group=_WORLD),
     "jitter": Figure(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from recon.core.errors import InputError
 from recon.core.scene import Scene
-from recon.evaluate.datasets import DATASETS, read_dataset
+from recon.evaluate.datasets import DATASETS, read_dataset, recognised
 from recon.evaluate.recording import Recording, read_recording
 from recon.imports import IMPORTERS, import_scene
 
@@ -18,7 +18,8 @@ def open_recording(
     """The recording that a scene's path, or KIND:PATH, names.
 
     KIND is a data set (emdb, 3dpw, rich, amass) or a program whose results `recon import` reads
-    (wham, gvhmr, tram, prompthmr). Data sets need their body model's files.
+    (wham, gvhmr, tram, prompthmr). A data set's files are known by their names too, without KIND.
+    Data sets need their body model's files.
 
     Args:
         body_model_path: folder with SMPL or SMPL-X files. fps: of results that do not tell.
@@ -32,6 +33,8 @@ def open_recording(
         return _imported(kind, Path(rest), body_model_path=body_model_path, fps=fps)
     if (Path(text) / "scene.json").is_file():
         return read_recording(Scene.open(text), body_model_path=body_model_path)
+    if (kind := recognised(text)) is not None:
+        return read_dataset(kind, text, body_model_path=body_model_path)
     kinds = ", ".join(f"{k}:PATH" for k in dict.fromkeys((*DATASETS, *IMPORTERS)))
     raise InputError(
         f"expected a scene folder or one of {kinds}; got {text}, which has no scene.json"

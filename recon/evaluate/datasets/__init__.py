@@ -19,6 +19,18 @@ DATASETS: dict[str, str] = {
 """Data set to `module:function`; the function takes the text after "KIND:"."""
 
 
+def recognised(place: str) -> str | None:
+    """The data set that a sequence's path tells by its names, or None."""
+    path = Path(place.partition("#")[0])
+    if path.name.endswith("_data.pkl") or any(path.glob("*_data.pkl")):
+        return "emdb"
+    if path.suffix == ".pkl" and "sequenceFiles" in path.parts:
+        return "3dpw"
+    if any(path.glob("[0-9][0-9][0-9][0-9][0-9]/*.pkl")):
+        return "rich"
+    return "amass" if path.suffix == ".npz" else None
+
+
 def read_truth(kind: str, place: str) -> DatasetTruth:
     """The truth of one sequence of a data set, as its files state it.
 

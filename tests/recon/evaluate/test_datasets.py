@@ -10,10 +10,11 @@ import pytest
 
 from recon.core.errors import InputError
 from recon.core.geometry import Array, invert_transform, transform_points
-from recon.evaluate.datasets import read_dataset, read_truth
+from recon.evaluate.datasets import read_dataset, read_truth, recognised
 from recon.evaluate.datasets.truth import Gender, gendered_model
 from recon.evaluate.recording import Recording
 from recon.evaluate.scenes import evaluate_scenes
+from recon.evaluate.sources import open_recording
 from tests.body.models.bodies import smpl_arrays, write_smplx
 from tests.recon.evaluate.dataset_files import (
     BETAS,
@@ -165,6 +166,19 @@ def test_amass_has_no_camera(models: Path, tmp_path: Path) -> None:
     assert result.summary["pa_mpjpe_mm"] == pytest.approx(0, abs=1e-6)
     assert np.isnan(result.summary["mpjpe_mm"])
     assert any("MPJPE, PVE and Accel are left out" in note for note in result.notes)
+
+
+def test_sequences_are_known_by_their_names(models: Path, tmp_path: Path) -> None:
+    moves, zero = motion(), np.zeros(3)
+    emdb = write_emdb(tmp_path / "EMDB", moves, zero)
+    threedpw = tmp_path / "sequenceFiles" / "test" / "walk.pkl"
+    rich = write_rich(tmp_path / "RICH", moves, zero)
+    amass = write_amass(tmp_path / "walk.npz", moves, zero)
+    known = {emdb: "emdb", emdb.parent: "emdb", threedpw: "3dpw", amass: "amass", tmp_path: None}
+    assert {path: recognised(str(path)) for path in known} == known
+    assert recognised(f"{rich}#3") == "rich"
+    recording = open_recording(str(emdb.parent), body_model_path=models)
+    assert recording.name == "P1_14_outdoor_climb"
 
 
 def test_missing_models_are_named_with_their_home(tmp_path: Path) -> None:
