@@ -204,9 +204,9 @@ class Evaluate(EvaluateOptions):
     RTE, ERVE, jitter, foot sliding, ATE, MOT figures, contacts, scale and gravity.
     """
 
-    pred: Positional[str]
+    pred: Annotated[Positional[str], tyro.conf.arg(metavar="PRED")]
     """A scene folder, or a result that `recon import` reads, as wham:FILE, gvhmr:FILE, tram:DIR."""
-    truth: Positional[str]
+    truth: Annotated[Positional[str], tyro.conf.arg(metavar="TRUTH")]
     """A scene folder, or emdb:DIR, 3dpw:FILE, rich:DIR#CAMERA or amass:FILE."""
 
     def main(self) -> None:

@@ -173,8 +173,8 @@ class EvaluateOptions:
     tolerance: float | None = None
     """Seconds between frames of the same moment; by default half a frame of the truth."""
     gaps: Literal["skip", "close"] = "skip"
-    """Changes from frame to frame across frames without truth: left out, or, as the papers'
-    scripts do, taken as if the gap were not there."""
+    """Changes from frame to frame across frames without truth: left out, or taken as if the gap
+    were not there, as the papers' scripts do."""
     joints: Literal[22, 24] = 22
     """Body joints; 24 puts SMPL's hands beyond the wrists."""
     regressor: Annotated[Path | None, arg(metavar="FILE")] = None
