@@ -203,43 +203,54 @@ def bend_to_ends(offered: BodyPoses, poses: BodyPoses, times: Array, *, rows: sl
     rotations = offered.rotations.copy()
     rotations[:, 0] = about_z @ rotations[:, 0]
     t = times[rows] - times[ends[0]]
-    before, after = _speeds(poses.root, times, ends)
-    ours = np.gradient(root, t, axis=0)
-    root = root + _bend(poses.root[ends] - root[[0, -1]], (before - ours[0], after - ours[-1]), t)
-    off = matrix_to_rotvec(poses.rotations[ends] @ np.swapaxes(rotations[[0, -1]], -1, -2))
-    still = np.zeros_like(off[0])
-    rotations = rotvec_to_matrix(_bend(off, (still, still), t)) @ rotations
+    offered_rates = _rates(root, t, (0, 1), (-2, -1))
+    seen_rates = _rates(poses.root, times, *_beyond(ends, len(times)))
+    root = root + _bend(poses.root[ends] - root[[0, -1]], seen_rates - offered_rates, t)
+    off = _change(rotations[[0, -1]], poses.rotations[ends])
+    offered_rates = _rates(rotations, t, (0, 1), (-2, -1))
+    seen_rates = _rates(poses.rotations, times, *_beyond(ends, len(times)))
+    rotations = rotvec_to_matrix(_bend(off, seen_rates - offered_rates, t)) @ rotations
     return BodyPoses(root=root, rotations=rotations)
 
 
-def _bend(off: Array, speeds: tuple[Array, Array], t: Array) -> Array:
-    """Corrections (M, ...) that are off[0] and off[1] at the ends, with these speeds there.
+def _bend(off: Array, rates: Array, t: Array) -> Array:
+    """Corrections (M, ...) that are off[0] and off[1] at the ends, and change there at `rates`.
 
     Args:
-        off: (2, ...). speeds: (...) each, per second. t: (M,) seconds from 0.
+        off, rates: (2, ...), rates per second. t: (M,) seconds from 0.
     """
     shape = (-1, *[1] * (off.ndim - 1))
     length = t[-1]
     u = (t / length).reshape(shape)
     slope = (off[1] - off[0]) / length
-    fades = []
-    for seconds, sign, speed in ((t, 1.0, speeds[0]), (length - t, -1.0, speeds[1])):
+    out = (1 - u) * off[0] + u * off[1]
+    for seconds, rate in ((t, rates[0] - slope), (length - t, slope - rates[1])):
         s = seconds.reshape(shape)
-        fades.append(sign * (speed - slope) * s * np.exp(-s / _FADE) * (1 - s / length) ** 2)
-    return (1 - u) * off[0] + u * off[1] + fades[0] + fades[1]
+        out = out + rate * s * np.exp(-s / _FADE) * (1 - s / length) ** 2
+    return out
 
 
-def _speeds(values: Array, times: Array, ends: np.ndarray) -> tuple[Array, Array]:
-    """Mean velocities (...) over a few frames before the first and after the second end."""
-    first = max(ends[0] - _RATE_FRAMES, 0)
-    last = min(ends[1] + _RATE_FRAMES, len(times) - 1)
+def _beyond(ends: np.ndarray, count: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Pairs of frames outside the gap that tell the rates at its ends."""
+    before, after = int(ends[0]), int(ends[1])
+    first, last = max(before - _RATE_FRAMES, 0), min(after + _RATE_FRAMES, count - 1)
+    # Of a single frame beside the gap nothing but the way across the gap is known.
+    return (
+        (first, before) if first < before else (before, after),
+        (after, last) if last > after else (before, after),
+    )
 
-    def slope(a: int, b: int) -> Array:
-        if a == b:
-            return (values[ends[1]] - values[ends[0]]) / (times[ends[1]] - times[ends[0]])
-        return (values[b] - values[a]) / (times[b] - times[a])
 
-    return slope(first, int(ends[0])), slope(int(ends[1]), last)
+def _rates(values: Array, times: Array, *pairs: tuple[int, int]) -> Array:
+    """Changes per second (2, ...) between pairs of frames."""
+    return np.stack([_change(values[a], values[b]) / (times[b] - times[a]) for a, b in pairs])
+
+
+def _change(before: Array, after: Array) -> Array:
+    """What leads from positions (..., 3) to others, or from rotations (..., 52, 3, 3): vectors."""
+    if before.shape[-2:] == (3, 3):
+        return matrix_to_rotvec(after @ np.swapaxes(before, -1, -2))
+    return after - before
 
 
 def _checked(poses: BodyPoses, times: Array, observed: np.ndarray) -> Array:

@@ -1,0 +1,64 @@
+"""The motion prior as a term of the world's problem: pseudo-observations of hidden frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from body.kinematics import BodyState
+from body.motion_infill import MotionTarget
+from body.pose_prior import FITTED_JOINTS
+from recon.core.errors import InputError
+from recon.core.geometry import Array, matrix_to_rotvec
+
+_FITTED = np.array(FITTED_JOINTS)
+_CORRELATION = 0.3
+"""Seconds over which a filled stretch is off in the same way: it counts once in them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriorTerm:
+    """Hidden frames held near what the prior expects of them; frames seen are left alone.
+
+    A `body.motion_terms.MotionTerm`: Gaussian, each degree of freedom by itself.
+
+    Args:
+        times: (N,) seconds of the target's frames. target: of `body.motion_infill.target`.
+        hidden: (N,) bool, frames that the term is for; those it says nothing of are passed over.
+    """
+
+    times: Array
+    target: MotionTarget
+    hidden: np.ndarray
+
+    def penalty(
+        self, times: Array, state: BodyState, contacts: Array
+    ) -> tuple[float, Array, Array]:
+        """Cost, its negative half gradient (M, D), a diagonal of its half Hessian (M, D).
+
+        Args:
+            times: (M,) seconds, among the target's. state: M frames in the world.
+            contacts: (M, 4), not used.
+        Raises:
+            InputError: a time is none of the target's.
+        """
+        rows = np.clip(np.searchsorted(self.times, times), 0, len(self.times) - 1)
+        if not np.allclose(self.times[rows], times):
+            raise InputError("expected times of the motion prior's target; make it for this motion")
+        poses = self.target.poses
+        expected = poses.rotations[rows][:, _FITTED]
+        turns = matrix_to_rotvec(expected @ np.swapaxes(state.rotations[:, _FITTED], -1, -2))
+        off = np.concatenate([poses.root[rows] - state.root, turns.reshape(len(rows), -1)], axis=1)
+        std = np.concatenate(
+            [
+                self.target.root_std[rows],
+                self.target.turn_std[rows][:, _FITTED].reshape(off.shape[0], -1),
+            ],
+            axis=1,
+        )
+        steps = np.gradient(self.times)[rows] if len(self.times) > 1 else np.ones(1)
+        active = self.hidden[rows] & self.target.valid[rows]
+        share = np.minimum(steps / _CORRELATION, 1.0) * active
+        information = share[:, None] / std**2
+        return float((information * off**2).sum()), information * off, information
