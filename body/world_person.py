@@ -22,61 +22,26 @@ from body.motion_terms import MotionTerm
 from body.pose_prior import FITTED_JOINTS
 from body.solver import acceleration_stencil, pose_prior_terms
 from body.world_evidence import Seen
+from body.world_feet import (
+    LEGS,
+    SHARED,
+    FootTerms,
+    WorldNoise,
+    contact_terms,
+    floor_terms,
+    track_terms,
+)
 from body.world_posture import TRUNK, posture_rows
 from recon.core.geometry import Array, hat, matrix_to_rotvec, rotvec_to_matrix
 from recon.core.skeletons import SMPLX_BODY_JOINTS
 
+_FITTED = np.array(FITTED_JOINTS)
 _TRUNK = [
     3 + 3 * i + k
     for i, joint in enumerate(FITTED_JOINTS)
     for k in range(3)
     if SMPLX_BODY_JOINTS[joint].startswith(("spine", "neck", "head"))
 ]
-
-SHARED = 4
-"""Log scale of the camera's path, tilt about world x and y, height of the floor."""
-
-_FITTED = np.array(FITTED_JOINTS)
-_LEGS = np.concatenate(
-    [np.arange(6)]
-    + [
-        3 + 3 * FITTED_JOINTS.index(SMPLX_BODY_JOINTS.index(f"{side}_{part}")) + np.arange(3)
-        for side in ("left", "right")
-        for part in ("hip", "knee", "ankle")
-    ]
-)
-"""The unknowns that move a foot."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorldNoise:
-    """How far evidence is trusted: standard deviations; a huge one switches it off."""
-
-    pose_prior: bool = True
-    correlation: float = 0.2
-    """Seconds over which errors of keypoints and priors stay alike: each counts once in them."""
-    level_acceleration: float = 0.7
-    """Spectral density of the pelvis's acceleration along the ground, m/s^2 per sqrt(Hz)."""
-    vertical_acceleration: float = 1.5
-    turn_acceleration: float = 4.0
-    """Of the pelvis's rotation, rad/s^2 per sqrt(Hz)."""
-    trunk_acceleration: float = 8.0
-    """Of the joints of trunk, neck and head."""
-    limb_acceleration: float = 20.0
-    """Of arms and legs."""
-    burst: float = 0.05
-    """As in `body.solver.Noise`."""
-    contact_drift: float = 0.02
-    """How far a standing sole point wanders, metres per sqrt(second)."""
-    slip: float = 0.3
-    """m/s beyond which a contact is taken to be none (Geman-McClure)."""
-    floor: float = 0.015
-    """Metres, height of a standing sole point against the floor."""
-    floor_kernel: float = 0.06
-    """Metres beyond which somebody stands on something else."""
-    penetration: float = 0.01
-    not_the_floor: float = 0.15
-    """Metres below z = 0 where the ground is evidently not flat."""
 
 
 @dataclass
@@ -183,7 +148,7 @@ class PersonProblem:
         Ts = Ts_world_camera[self.frames]
         normal = Normal(
             blocks=np.zeros((num, NUM_DOF, NUM_DOF)),
-            legs=np.zeros((max(num - 1, 0), len(_LEGS), len(_LEGS))),
+            legs=np.zeros((max(num - 1, 0), len(LEGS), len(LEGS))),
             border=np.zeros((num, NUM_DOF, SHARED)),
             corner=np.zeros((SHARED, SHARED)),
             right=np.zeros((num, NUM_DOF)),
@@ -191,13 +156,12 @@ class PersonProblem:
             cost=0.0,
         )
         soles = np.empty((num, 4, 3))
-        feet = np.empty((num, 4, 3, len(_LEGS)), np.float32)
+        feet = np.empty((num, 4, 3, len(LEGS)), np.float32)
         for start in range(0, num, 128):
             rows = slice(start, min(start + 128, num))
             soles[rows], feet[rows] = self._add_seen(normal, state.take(rows), Ts[rows], rows)
         self._add_smoothness(normal, state, Ts[:, :3, 3])
-        self._add_contact(normal, soles, feet, Ts[:, :3, 3])
-        self._add_floor(normal, soles, feet, Ts_world_camera[0, :3, 3], Ts[:, :3, 3])
+        self._add_feet(normal, soles, feet, state.root, Ts_world_camera)
         if self.prior is not None:
             cost, right, information = self.prior.penalty(self.times, state, self.contacts)
             diagonal = np.arange(NUM_DOF)
@@ -240,7 +204,7 @@ class PersonProblem:
         owner = self.rest.sole_joints
         offsets = self.rest.soles - self.rest.joints[owner]
         soles = positions[:, owner] + np.einsum("nkab,kb->nka", turned[:, owner], offsets)
-        return soles, pose_jacobian(soles, turned, positions, owner)[..., _LEGS]
+        return soles, pose_jacobian(soles, turned, positions, owner)[..., LEGS]
 
     def _add_posture(self, normal: Normal, turned: Array, share: Array, rows: slice) -> None:
         assert self.travel is not None
@@ -306,67 +270,51 @@ class PersonProblem:
 
     # Feet ------------------------------------------------------------------------------------
 
-    def _add_contact(self, normal: Normal, soles: Array, feet: np.ndarray, centres: Array) -> None:
-        """Between two frames of stance a sole point only drifts."""
-        if len(soles) < 2:
-            return
-        n = self.noise
-        step = np.diff(self.times)[:, None]
-        trust = self.contacts[1:] * self.contacts[:-1] / (n.contact_drift**2 * step)
-        move = np.diff(soles, axis=0)
-        square = np.sum(move**2, axis=-1) / (n.slip * step) ** 2
-        normal.cost += float(np.sum(trust * (n.slip * step) ** 2 * square / (1 + square)))
-        root = np.repeat(np.sqrt(trust) / (1 + square), 3, axis=1)
-        count = len(move)
-        after = (feet[1:].reshape(count, 12, -1) * root[..., None]).astype(float)
-        before = (feet[:-1].reshape(count, 12, -1) * root[..., None]).astype(float)
-        shared = np.zeros((count, 4, 3, SHARED))
-        shared[..., 0] = np.diff(centres, axis=0)[:, None]
-        shared[..., 1:3] = -hat(move)[..., :2]
-        shared = shared.reshape(count, 12, SHARED) * root[..., None]
-        error = move.reshape(count, 12) * root
-        back, ahead = np.swapaxes(before, 1, 2), np.swapaxes(after, 1, 2)
-        legs = np.ix_(np.arange(count), _LEGS, _LEGS)
-        late = np.ix_(np.arange(1, count + 1), _LEGS, _LEGS)
-        normal.blocks[legs] += back @ before
-        normal.blocks[late] += ahead @ after
-        normal.legs -= ahead @ before
-        normal.border[:-1][:, _LEGS] -= back @ shared
-        normal.border[1:][:, _LEGS] += ahead @ shared
-        normal.corner += np.einsum("nrg,nrh->gh", shared, shared)
-        normal.right[:-1][:, _LEGS] += (back @ error[..., None])[..., 0]
-        normal.right[1:][:, _LEGS] -= (ahead @ error[..., None])[..., 0]
-        normal.right_shared -= np.einsum("nrg,nr->g", shared, error)
-
-    def _add_floor(
-        self, normal: Normal, soles: Array, feet: np.ndarray, pivot: Array, centres: Array
+    def _add_feet(
+        self, normal: Normal, soles: Array, feet: np.ndarray, root: Array, cameras: Array
     ) -> None:
-        """Standing sole points near the floor lie on it; none lies far below it."""
-        n, height = self.noise, soles[..., 2]
-        share = self._share()[:, None]
-        square = (height / n.floor_kernel) ** 2
-        stand = share * self.contacts / n.floor**2
-        cost = stand * n.floor_kernel**2 * square / (1 + square)
-        weight = stand / (1 + square) ** 2
-        deep = (np.minimum(height, 0) / n.not_the_floor) ** 2
-        under = share * (height < 0) / n.penetration**2
-        cost += under * n.not_the_floor**2 * deep / (1 + deep)
-        weight += under / (1 + deep) ** 2
-        normal.cost += float(cost.sum())
-        rows = feet[:, :, 2].astype(float)
-        from_pivot = soles - pivot
-        shared = np.stack(
-            [
-                np.broadcast_to((centres[:, None] - pivot)[..., 2], height.shape),
-                from_pivot[..., 1], -from_pivot[..., 0], -np.ones_like(height),
-            ], axis=-1,
-        )  # fmt: skip
-        weighted = np.swapaxes(rows * weight[..., None], 1, 2)
-        normal.blocks[np.ix_(np.arange(len(rows)), _LEGS, _LEGS)] += weighted @ rows
-        normal.border[:, _LEGS] += weighted @ shared
-        normal.right[:, _LEGS] -= (weighted @ height[..., None])[..., 0]
-        normal.corner += np.einsum("nk,nkg,nkh->gh", weight, shared, shared)
-        normal.right_shared -= np.einsum("nk,nkg,nk->g", weight, shared, height)
+        """Adds all that is known of sole points (M, 4, 3) with derivatives (M, 4, 3, L)."""
+        centres, share = cameras[self.frames, :3, 3], self._share()
+        flat = feet.reshape(len(feet), 12, -1).astype(float)
+        if len(soles) > 1:
+            terms = contact_terms(soles, self.contacts, self.times, centres, noise=self.noise)
+            self._add_steps(normal, flat, terms)
+        heights = flat[:, 2::3]
+        terms = floor_terms(soles, self.contacts, centres, cameras[0, :3, 3], noise=self.noise)
+        _add_legs(normal, heights, terms.scaled(share))
+        if self.travel is not None:
+            jacobian, terms = track_terms(soles, flat, root, self.travel)
+            _add_legs(normal, jacobian, terms.scaled(share))
+
+    def _add_steps(self, normal: Normal, flat: Array, terms: FootTerms) -> None:
+        """Adds terms of differences between frames: of (M - 1, 12) steps of sole points."""
+        count = len(terms.error)
+        root = np.sqrt(terms.weight)[..., None]
+        after, before = flat[1:] * root, flat[:-1] * root
+        shared, error = terms.shared * root, terms.error * root[..., 0]
+        back, ahead = np.swapaxes(before, 1, 2), np.swapaxes(after, 1, 2)
+        normal.blocks[np.ix_(np.arange(count), LEGS, LEGS)] += back @ before
+        normal.blocks[np.ix_(np.arange(1, count + 1), LEGS, LEGS)] += ahead @ after
+        normal.legs -= ahead @ before
+        normal.border[:-1][:, LEGS] -= back @ shared
+        normal.border[1:][:, LEGS] += ahead @ shared
+        normal.corner += np.einsum("nrg,nrh->gh", shared, shared)
+        normal.right[:-1][:, LEGS] += (back @ error[..., None])[..., 0]
+        normal.right[1:][:, LEGS] -= (ahead @ error[..., None])[..., 0]
+        normal.right_shared -= np.einsum("nrg,nr->g", shared, error)
+        normal.cost += float(terms.cost.sum())
+
+
+def _add_legs(normal: Normal, jacobian: Array, terms: FootTerms) -> None:
+    """Adds terms of each frame: jacobian (M, R, L) by the unknowns LEGS."""
+    num = len(jacobian)
+    weighted = np.swapaxes(jacobian * terms.weight[..., None], 1, 2)
+    normal.blocks[np.ix_(np.arange(num), LEGS, LEGS)] += weighted @ jacobian
+    normal.border[:, LEGS] += weighted @ terms.shared
+    normal.right[:, LEGS] -= (weighted @ terms.error[..., None])[..., 0]
+    normal.corner += np.einsum("nk,nkg,nkh->gh", terms.weight, terms.shared, terms.shared)
+    normal.right_shared -= np.einsum("nk,nkg,nk->g", terms.weight, terms.shared, terms.error)
+    normal.cost += float(terms.cost.sum())
 
 
 def stepped(state: BodyState, step: Array) -> BodyState:
@@ -399,7 +347,7 @@ def _banded(
         view[: NUM_DOF - column, :, column] = normal.blocks[:, column:, column].T
     out[0] = out[0] * (1 + damping) + 1e-9
     if num > 1:
-        row, column = np.meshgrid(_LEGS, _LEGS, indexing="ij")
+        row, column = np.meshgrid(LEGS, LEGS, indexing="ij")
         view[NUM_DOF + row - column, :-1, column] += np.moveaxis(normal.legs, 0, -1)
     stencil, span = stencil_span
     count = len(span)

@@ -20,8 +20,9 @@ from body.world_evidence import (
     rest_of_rig,
     seen_keypoints,
 )
+from body.world_feet import WorldNoise
 from body.world_joint import SharedPrior, World, joined_windows, solve_world, windows
-from body.world_person import PersonProblem, WorldNoise
+from body.world_person import PersonProblem
 from recon.core.camera import Intrinsics
 from recon.core.errors import InputError
 from recon.core.geometry import Array, transform_points
