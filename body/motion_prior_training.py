@@ -64,7 +64,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """A network with its normalisation and the mean loss of every 50 steps."""
+    """A network with its normalisation and the mean loss of every 25 steps."""
 
     prior: MotionPrior
     losses: tuple[float, ...]
@@ -112,8 +112,8 @@ def train(
         optimiser.step()
         schedule.step()
         sums += float(loss.detach())
-        if (step + 1) % 50 == 0 or step + 1 == config.steps:
-            losses.append(sums / (step % 50 + 1))
+        if (step + 1) % 25 == 0 or step + 1 == config.steps:
+            losses.append(sums / (step % 25 + 1))
             sums = 0.0
             progress(step + 1, config.steps)
     recipe = {

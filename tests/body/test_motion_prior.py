@@ -19,7 +19,7 @@ from recon.core.geometry import Array
 from tests.synthetic_body import toy_rig, walking_contacts, walking_poses
 
 SMALL = TrainingConfig(
-    steps=60, batch=8, restyles=1, made_up=1.0,
+    steps=30, batch=8, restyles=1, made_up=1.0,
     size=NetworkSize(channels=32, squeezed=8, code=8, convolutions=1, attentions=1),
 )  # fmt: skip
 
@@ -41,9 +41,9 @@ def prior() -> MotionPrior:
 
 
 def test_training_lowers_the_loss() -> None:
-    config = replace(SMALL, steps=100, learning_rate=1e-2, restyles=0, made_up=0.0)
+    config = replace(SMALL, steps=50, batch=4, learning_rate=1e-2, restyles=0, made_up=0.0)
     losses = train(walks(4), config).losses
-    assert losses[-1] < 0.6 * losses[0]
+    assert losses[-1] < 0.8 * losses[0]
 
 
 def test_training_is_repeatable() -> None:
