@@ -80,7 +80,7 @@ def reach(score: Score, seconds: float) -> None:
     count = max(1, round(seconds / 2.6))
     each = seconds / count
     for k in range(count):
-        side, sign = (("left", 1.0), ("right", -1.0))[int(rng.integers(2))]
+        side, other, sign = (("left", "right", 1.0), ("right", "left", -1.0))[int(rng.integers(2))]
         start = score.cursor
         times = [start + each * u for u in (0.0, 0.4, 0.6, 1.0)]
         high = rng.random() < 0.5 if k else True
@@ -91,7 +91,8 @@ def reach(score: Score, seconds: float) -> None:
         else:
             tops = {f"{side}_flex": 1.25, f"{side}_elbow": -0.1, "spine_pitch": 0.65,
                     "pelvis_pitch": 0.55, "pelvis_forward": -0.16, "head_pitch": 0.3,
-                    "spine_yaw": -0.25 * sign, "knees_out": 0.15}  # fmt: skip
+                    "spine_yaw": -0.25 * sign, "knees_out": 0.15,
+                    f"{other}_flex": 0.9}  # fmt: skip
             low = build.pelvis - rng.uniform(0.25, 0.4) * build.leg
             score.key(
                 "pelvis_cap", (times[0], build.pelvis), (times[1], low), (times[2], low),

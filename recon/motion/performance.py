@@ -68,8 +68,8 @@ class Performance:
         out["spine_roll"] = out["spine_roll"] + 0.05 * load
         out["spine_yaw"] = out["spine_yaw"] + 0.10 * ahead + 0.10 * swing
         out["spine_pitch"] = out["spine_pitch"] + score.style.lean
-        for side, sign in (("left", -1.0), ("right", 1.0)):
-            forward = sign * 0.42 * score.style.arms * swing
+        for side, sign, arm in zip(("left", "right"), (-1.0, 1.0), score.style.arms, strict=True):
+            forward = sign * 0.42 * arm * swing
             out[f"{side}_flex"] = out[f"{side}_flex"] + 0.04 + forward
             bent = out[f"{side}_elbow"] + score.style.elbow + 0.45 * forward
             out[f"{side}_elbow"] = 0.5 * (bent + np.hypot(bent, 0.15))  # never the wrong way

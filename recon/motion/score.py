@@ -88,14 +88,15 @@ class Style:
     """What makes a person's way of moving their own; factors near 1, angles in radians.
 
     Args:
-        pace: of speed. cadence: of steps a second. arms: of the arms' swing. elbow, abduction,
-            lean, turnout: angles held. width: half the distance of the feet in walking, metres.
+        pace: of speed. cadence: of steps a second. arms: of the swing of each arm. elbow,
+            abduction, lean, turnout: angles held. width: half the distance of the feet in
+            walking, metres.
         sway: metres of idle movement. lead: the foot that prefers to go first.
     """
 
     pace: float
     cadence: float
-    arms: float
+    arms: tuple[float, float]
     elbow: float
     abduction: float
     lean: float
@@ -109,16 +110,17 @@ class Style:
         def near(mean: float, spread: float) -> float:
             return float(mean + spread * np.clip(rng.standard_normal(), -2, 2))
 
+        arms = near(1.0, 0.25)
         return cls(
             pace=near(1.0, 0.1),
             cadence=near(1.0, 0.04),
-            arms=near(1.0, 0.25),
+            arms=(arms * near(1.0, 0.1), arms * near(1.0, 0.1)),
             elbow=near(0.3, 0.08),
             abduction=near(0.14, 0.03),
             lean=near(0.03, 0.02),
             turnout=near(0.12, 0.05),
             width=near(0.06, 0.01) * build.leg / 0.82,
-            sway=near(0.006, 0.002),
+            sway=near(0.008, 0.002),
             lead=int(rng.integers(2)),
         )
 
