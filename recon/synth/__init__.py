@@ -15,7 +15,6 @@ them. This interface is stable.
 """
 
 from recon.synth.cameras import CAMERA_MOVES, TRUE_CAMERA, CameraMove, SlamNoise
-from recon.synth.cast import motion_files
 from recon.synth.keypoints import KeypointWorld, TrueWorld, keypoint_world, true_world
 from recon.synth.make import make_world, read_depth, read_masks
 from recon.synth.sensor import CLEAN, SensorNoise
@@ -35,7 +34,6 @@ __all__ = [
     "WorldSpec",
     "keypoint_world",
     "make_world",
-    "motion_files",
     "read_depth",
     "read_masks",
     "stage_world",

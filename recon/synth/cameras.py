@@ -99,7 +99,7 @@ def film(
 
 def _distance(spread: float, stature: float, k: Intrinsics, rng: np.random.Generator) -> float:
     """Metres at which a person fills a good part of the picture and everybody fits in its width."""
-    filled = rng.uniform(0.45, 0.72)
+    filled = rng.uniform(0.5, 0.78)
     tall = stature * k.fy / (filled * k.height)
     wide = spread + (spread + 0.5) * k.fx / (0.45 * k.width)
     return float(max(np.clip(tall, NEAREST + spread, FARTHEST), wide))

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 TRAVELLING = ("walk", "run")
 IN_PLACE = ("turn", "reach", "dance", "squat", "sit", "jump", "climb", "walk")
 """Actions by whether they need a camera that goes along."""
-_OTHERS = ("turn", "reach", "dance", "squat", "sit", "jump", "stand")
+_SECONDS = {
+    "walk": 4.5, "turn": 3.0, "reach": 3.0, "dance": 5.0, "squat": 3.5, "sit": 5.5, "jump": 3.0,
+}  # fmt: skip
+"""How long each takes as a part of several."""
 _LANE = 1.0
 _APART = 0.7
 """Metres between people side by side, and between the places that others need."""
@@ -74,7 +77,7 @@ def cast(
         InputError: an unknown action, or a file that holds no motion.
     """
     model = load_body_model("anny")
-    chosen = actions or suitable_actions(move, people, rng)
+    chosen = actions or suitable_actions(move, people, float(times[-1] - times[0]), rng)
     # Those who travel keep together; with a camera that stays, they walk about.
     speed = rng.uniform(0.9, 1.4) if "run" not in chosen else rng.uniform(2.0, 2.7)
     radius = 1.5 if people == 1 else 0.6
@@ -94,16 +97,26 @@ def cast(
     return _placed(performers, rng)
 
 
-def suitable_actions(move: CameraMove, people: int, rng: np.random.Generator) -> tuple[str, ...]:
-    """Actions that such a camera can film for any length of time."""
+def suitable_actions(
+    move: CameraMove, people: int, seconds: float, rng: np.random.Generator
+) -> tuple[str, ...]:
+    """Actions that such a camera can film for so long."""
     if move in ("forward", "following"):
         return ("walk",) if people > 1 or rng.random() < 0.75 else ("run",)
     if move == "panning" and rng.random() < 0.5:
         return ("walk",)
     # Steps take up as much room as three people.
     alone = rng.permutation([a for a in IN_PLACE if people == 1 or a != "climb"])[:people]
-    return tuple("+".join(rng.permutation(["walk", *_OTHERS])[:4]) if rng.random() < 0.5 else str(a)
-                 for a in alone)  # fmt: skip
+    return tuple(_several(seconds, rng) if rng.random() < 0.5 else str(a) for a in alone)
+
+
+def _several(seconds: float, rng: np.random.Generator) -> str:
+    """As many different actions one after the other as there is time for, at least one."""
+    parts: list[str] = []
+    for part in rng.permutation(list(_SECONDS)).tolist():
+        if not parts or sum(_SECONDS[p] for p in (*parts, part)) <= seconds:
+            parts.append(part)
+    return "+".join(parts[:4])
 
 
 def _acted(
@@ -124,22 +137,6 @@ def _acted(
     if action in TRAVELLING and not stays:
         return procedural(parts[0], rig, times=since, seed=seed, speed=speed)
     return procedural(parts[0], rig, times=since, seed=seed, radius=radius)
-
-
-def motion_files(path: Path) -> tuple[Path, ...]:
-    """The file, or the .bvh and .npz files in a folder, by name.
-
-    Raises:
-        InputError: there is none.
-    """
-    if path.is_dir():
-        found = tuple(sorted(p for p in path.rglob("*") if p.suffix in (".bvh", ".npz")))
-        if not found:
-            raise InputError(f"--motion: expected .bvh or AMASS .npz files in {path}, found none")
-        return found
-    if not path.exists():
-        raise InputError(f"--motion: expected a .bvh or AMASS .npz file, got {path}: no such file")
-    return (path,)
 
 
 def _recorded(path: Path, rig: Rig, times: Array) -> MotionClip:

@@ -146,7 +146,7 @@ def _painted(rest: RestBody, outfit: Outfit, rng: np.random.Generator) -> Pictur
     cloths = {SHIRT: _cloth(rng), TROUSERS: _cloth(rng, calm=True), SHOES: _shoes(rng)}
     ys, xs = np.mgrid[:PIXELS, :PIXELS]
     xy = np.stack([(xs + 0.5) / PIXELS - 0.5, 0.5 - (ys + 0.5) / PIXELS], axis=-1) * SPAN
-    folds = 1 + 0.07 * tx.noise(rng, PIXELS, PIXELS, slope=1.4, stretch=0.6)[..., None]
+    folds = 1 + 0.14 * tx.noise(rng, PIXELS, PIXELS, slope=1.0, stretch=1.6)[..., None]
     sides = []
     for front in (True, False):
         region = regions(xy, np.full(xs.shape, front), rest, outfit)

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from recon.console import TerminalWatcher
+from recon.motion import motion_files
 from recon.options import SynthOptions
-from recon.synth.cast import motion_files
 from recon.synth.make import CONFIG, VIDEO, make_world
 from recon.synth.world import WorldSpec
 
@@ -20,7 +20,7 @@ def synth(out: Path, options: SynthOptions) -> None:
     """
     spec = WorldSpec(
         seed=options.seed, camera=options.camera, people=options.people, actions=options.action,
-        motions=motion_files(options.motion) if options.motion else (), place=options.place,
+        motions=_motions(options.motion), place=options.place,
         frames=options.frames, fps=options.fps, size=options.size, fov_deg=options.fov,
     )  # fmt: skip
     with TerminalWatcher().stage("synth", f"{spec.frames} frames") as progress:
@@ -34,3 +34,10 @@ def synth(out: Path, options: SynthOptions) -> None:
         print(f"video    {scene.path / VIDEO}: {spec.frames} frames at {spec.fps:g} Hz")
     for person in made["people"]:
         print(f"person {person['track_id']} {person['action']}, {person['stature']:.2f} m")
+
+
+def _motions(path: Path | None) -> tuple[Path, ...]:
+    """The file, or all motion files of the folder."""
+    if path is None:
+        return ()
+    return tuple(motion_files([path])) if path.is_dir() else (path,)

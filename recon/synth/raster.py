@@ -93,22 +93,42 @@ def draw_heights(points, faces, heights):
                     heights[y, x] = max(heights[y, x], z)
 
 
-@njit(**_FAST)
-def _texel(texels, table, texture, level, u, v, out):
-    """Adds nothing: writes the bilinear colour (3,) of a repeating texture at (u, v)."""
-    row = table[texture, level]
-    start, width, height = row[0], row[1], row[2]
+@njit(**_FAST, inline="always")
+def _cells(table, texture, level, u, v):
+    """Where a repeating texture has the four texels round (u, v), and how far between they lie."""
+    start, width, height = (
+        table[texture, level, 0],
+        table[texture, level, 1],
+        table[texture, level, 2],
+    )
     x, y = (u - np.floor(u)) * width - 0.5, (v - np.floor(v)) * height - 0.5
     x0, y0 = int(np.floor(x)), int(np.floor(y))
-    p, q = x - x0, y - y0
-    x1, y1 = (x0 + 1) % width, (y0 + 1) % height
-    x0, y0 = x0 % width, y0 % height
-    a, b = start + y0 * width + x0, start + y0 * width + x1
-    c, d = start + y1 * width + x0, start + y1 * width + x1
+    p, q = np.float32(x - x0), np.float32(y - y0)
+    x1 = x0 + 1 if x0 + 1 < width else 0
+    y1 = y0 + 1 if y0 + 1 < height else 0
+    x0 = x0 if x0 >= 0 else width - 1
+    y0 = y0 if y0 >= 0 else height - 1
+    top, low = start + y0 * width, start + y1 * width
+    return top + x0, top + x1, low + x0, low + x1, p, q
+
+
+@njit(**_FAST)
+def _color(texels, table, texture, level, u, v, out):
+    """Writes a texture's colour (3,) at (u, v)."""
+    a, b, c, d, p, q = _cells(table, texture, level, u, v)
     for i in range(3):
         top = texels[a, i] + p * (texels[b, i] - texels[a, i])
         low = texels[c, i] + p * (texels[d, i] - texels[c, i])
         out[i] = top + q * (low - top)
+
+
+@njit(**_FAST)
+def _gain(texels, table, texture, level, u, v):
+    """A grey texture's value at (u, v)."""
+    a, b, c, d, p, q = _cells(table, texture, level, u, v)
+    top = texels[a, 0] + p * (texels[b, 0] - texels[a, 0])
+    low = texels[c, 0] + p * (texels[d, 0] - texels[c, 0])
+    return top + q * (low - top)
 
 
 @njit(**_FAST)
@@ -143,7 +163,7 @@ def shade(
     height, width = owner.shape
     levels = table.shape[1]
     fx, fy, cx, cy = k[0], k[1], k[2], k[3]
-    color, gain, ray, n, p = np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(3)
+    color, ray, n, p = np.empty(3, np.float32), np.empty(3), np.empty(3), np.empty(3)
     for y in range(height):
         for x in range(width):
             a, b = (x + 0.5 - cx) / fx, (y + 0.5 - cy) / fy
@@ -154,7 +174,7 @@ def shade(
                 length = np.sqrt(ray[0] ** 2 + ray[1] ** 2 + ray[2] ** 2)
                 u = np.arctan2(ray[1], ray[0]) / (2 * np.pi)
                 v = 0.5 - np.arcsin(ray[2] / length) / np.pi
-                _texel(texels, table, sky, 0, u, v, color)
+                _color(texels, table, sky, 0, u, v, color)
                 for i in range(3):
                     out[y, x, i] += color[i]
                 continue
@@ -174,10 +194,10 @@ def shade(
             dv_dy = (e[0, 1] * uv[0, 1] + e[1, 1] * uv[1, 1] + e[2, 1] * uv[2, 1] - v * wy) * z
             texture = textures[f]
             level = _level(1.0, table, texture, du_dx, dv_dx, du_dy, dv_dy, dither, levels)
-            _texel(texels, table, texture, level, u, v, color)
+            _color(texels, table, texture, level, u, v, color)
             fine, s = details[f], detail_scales[f]
             level = _level(s, table, fine, du_dx, dv_dx, du_dy, dv_dy, dither, levels)
-            _texel(texels, table, fine, level, u * s, v * s, gain)
+            gain = _gain(texels, table, fine, level, u * s, v * s)
             size = 1e-12
             for i in range(3):
                 n[i] = b0 * normals[f, 0, i] + b1 * normals[f, 1, i] + b2 * normals[f, 2, i]
@@ -195,7 +215,7 @@ def shade(
                 dark = 1 - _contact(contact, contact_frame, p)
             for i in range(3):
                 around = ambient[i] * (0.55 + 0.45 * up)
-                out[y, x, i] += color[i] * gain[i] * dark * (around + sun[i] * lit)
+                out[y, x, i] += color[i] * gain * dark * (around + sun[i] * lit)
 
 
 @njit(**_FAST)
@@ -210,13 +230,13 @@ def _sunlit(shadow, frame, p, n, size):
         return 1.0
     a, b = x - x0, y - y0
     out = 0.0
-    for j in range(-1, 3):  # a tent four cells wide
-        wy = 1 - b if j == -1 else b if j == 2 else 1.0
-        for i in range(-1, 3):
-            wx = 1 - a if i == -1 else a if i == 2 else 1.0
+    for j in range(-1, 2):  # a box two cells wide
+        wy = 1 - b if j == -1 else b if j == 1 else 1.0
+        for i in range(-1, 2):
+            wx = 1 - a if i == -1 else a if i == 1 else 1.0
             if shadow[y0 + j, x0 + i] <= z:
                 out += wx * wy
-    return out / 9
+    return out / 4
 
 
 @njit(**_FAST)

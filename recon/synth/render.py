@@ -73,6 +73,7 @@ class Renderer:
         full = (self._light.sun + self._light.ambient).mean()
         self._exposure = rng.uniform(1.0, 1.25) / full * np.exp(0.1 * calm)
         self._grain = rng.uniform(0.8, 2.5)
+        self._blur = rng.uniform(0.8, 1.1) * world.intrinsics.width / 960
         self._attributes(pictures, cloth)
         self._prepare_shadows()
 
@@ -208,9 +209,9 @@ class Renderer:
         return self._dressed[n].rig.vertices(posed).astype(float)
 
     def _developed(self, light: np.ndarray, index: int) -> np.ndarray:
-        """The sensor's picture: exposure, highlights that roll off, noise of its own."""
+        """The camera's picture: its lens is not quite sharp, highlights roll off, pixels err."""
         rng = self.world.rng(1000 + index)
-        x = (self._exposure[index] * light).astype(np.float32)
+        x = cv2.GaussianBlur(self._exposure[index] * light.astype(np.float32), (0, 0), self._blur)
         x = np.where(x < 0.7, x, 0.7 + 0.3 * np.tanh((x - 0.7) / 0.3))
         x = 255 * np.maximum(x, 0) ** np.float32(1 / 2.2)
         noise = rng.standard_normal(x.shape[:2], dtype=np.float32)[..., None]
