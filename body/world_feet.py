@@ -31,15 +31,15 @@ class WorldNoise:
     pose_prior: bool = True
     correlation: float = 0.2
     """Seconds over which errors of keypoints and priors stay alike: each counts once in them."""
-    level_acceleration: float = 0.7
+    level_acceleration: float = 0.5
     """Spectral density of the pelvis's acceleration along the ground, m/s^2 per sqrt(Hz)."""
     vertical_acceleration: float = 1.5
     turn_acceleration: float = 4.0
     """Of the pelvis's rotation, rad/s^2 per sqrt(Hz)."""
-    trunk_acceleration: float = 8.0
+    trunk_acceleration: float = 4.0
     """Of the joints of trunk, neck and head."""
-    limb_acceleration: float = 20.0
-    """Of arms and legs."""
+    arm_acceleration: float = 10.0
+    leg_acceleration: float = 20.0
     burst: float = 0.05
     """As in `body.solver.Noise`."""
     contact_drift: float = 0.02

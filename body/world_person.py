@@ -36,12 +36,15 @@ from recon.core.geometry import Array, hat, matrix_to_rotvec, rotvec_to_matrix
 from recon.core.skeletons import SMPLX_BODY_JOINTS
 
 _FITTED = np.array(FITTED_JOINTS)
-_TRUNK = [
-    3 + 3 * i + k
-    for i, joint in enumerate(FITTED_JOINTS)
-    for k in range(3)
-    if SMPLX_BODY_JOINTS[joint].startswith(("spine", "neck", "head"))
-]
+_TRUNK, _LEG = (
+    [
+        3 + 3 * i + k
+        for i, joint in enumerate(FITTED_JOINTS)
+        for k in range(3)
+        if SMPLX_BODY_JOINTS[joint].endswith(names)
+    ]
+    for names in (("spine1", "spine2", "spine3", "neck", "head"), ("hip", "knee", "ankle"))
+)
 
 
 @dataclass
@@ -230,8 +233,8 @@ class PersonProblem:
 
     def _rate(self) -> Array:
         n = self.noise
-        std = np.full(NUM_DOF, float(n.limb_acceleration))
-        std[_TRUNK] = n.trunk_acceleration
+        std = np.full(NUM_DOF, float(n.arm_acceleration))
+        std[_TRUNK], std[_LEG] = n.trunk_acceleration, n.leg_acceleration
         std[:6] = [n.level_acceleration] * 2 + [n.vertical_acceleration] + [n.turn_acceleration] * 3
         return std**-2.0
 

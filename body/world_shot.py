@@ -70,7 +70,7 @@ class WorldConfig(PathConfig):
         if not self.floor:
             noise = replace(noise, floor=_OFF, penetration=_OFF)
         if not self.smoothness:
-            names = ("level", "vertical", "turn", "trunk", "limb")
+            names = ("level", "vertical", "turn", "trunk", "arm", "leg")
             noise = replace(noise, **{f"{name}_acceleration": _OFF for name in names})
         return noise
 
