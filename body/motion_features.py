@@ -159,6 +159,23 @@ def mirrored(features: Array) -> Array:
     return out
 
 
+def limb_weights() -> Array:
+    """Weights (140,) that turn a feature's error into about metres: lengths of what it moves."""
+    weights = np.ones(NUM_FEATURES)
+    weights[HEIGHT], weights[RATES] = 1.0, 0.3
+    lengths = [_LIMBS.get(n.removeprefix("left_").removeprefix("right_"), 0.1) for n in
+               SMPLX_BODY_JOINTS]  # fmt: skip
+    weights[TURNS_6D] = np.repeat(lengths, 6)
+    return weights
+
+
+# Metres from a joint to the middle of what hangs on it, of an average adult.
+_LIMBS = {
+    "pelvis": 0.6, "hip": 0.5, "knee": 0.3, "spine1": 0.4, "ankle": 0.12, "spine2": 0.35,
+    "spine3": 0.3, "neck": 0.15, "collar": 0.25, "shoulder": 0.35, "elbow": 0.2,
+}  # fmt: skip
+
+
 _OTHER_SIDE = np.array([
     SMPLX_BODY_JOINTS.index(n.replace("left", "R").replace("right", "left").replace("R", "right"))
     for n in SMPLX_BODY_JOINTS

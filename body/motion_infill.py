@@ -3,7 +3,8 @@
 A stretch that was not seen is decoded from the four seconds around it, put where the last frame
 before it stands, and bent so that position, rotations and their rates meet what was seen on both
 sides: the difference at its ends is spread over it linearly, that of the rates fades off. With a
-decoder that says "nothing moves" this is interpolation (the delta mode of Oreshkin 2022).
+decoder that says "nothing moves" this is interpolation (the delta mode of Oreshkin 2022). How
+much of the rest to believe is tried on this person's own motion first (`deserved_share`).
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from body.motion_features import (
     encode,
     from_6d,
     headings,
+    limb_weights,
     resample,
 )
-from body.motion_prior import WINDOW, MotionPrior
+from body.motion_prior import WINDOW, MotionPrior, fill
 from recon.core.errors import InputError
 from recon.core.geometry import Array, matrix_to_rotvec, rotvec_to_matrix
 from recon.core.people import BodyPoses
@@ -178,14 +180,57 @@ def _offered(
     prior: MotionPrior, poses: BodyPoses, times: Array, *, observed: np.ndarray, rows: slice,
     leg: float,
 ) -> BodyPoses:  # fmt: skip
-    """What the decoder offers for the frames `rows`, somewhere in the plane."""
+    """What the decoder offers for the frames `rows`, as far as it deserves, in the plane."""
     middle = 0.5 * float(times[rows.start] + times[rows.stop - 1])
+    length = float(times[rows.stop - 1] - times[rows.start])
+    share = deserved_share(
+        prior, poses, times, observed=observed, middle=middle, length=length, leg=leg
+    )
     grid, features, seen, where = _window(poses, times, observed, middle=middle, leg=leg)
-    offered = decode(prior.complete(features, seen), where, leg=leg)
-    out = resample(offered, grid, times[rows])
+    bridged, offered = fill(features, seen), prior.complete(features, seen)
+    out = resample(decode(bridged + share * (offered - bridged), where, leg=leg), grid, times[rows])
     fingers = out.rotations.copy()
     fingers[:, NUM_BODY:] = poses.rotations[rows, NUM_BODY:]
     return replace(out, rotations=fingers)
+
+
+def deserved_share(
+    prior: MotionPrior, poses: BodyPoses, times: Array, *, observed: np.ndarray, middle: float,
+    length: float, leg: float,
+) -> float:  # fmt: skip
+    """How much of what the prior adds to interpolation to believe of this person, 0-1.
+
+    Stretches of the same length that were seen are hidden in turn: the least-squares factor of
+    what the prior adds there, with one more stretch as imagined on which it is right. So a prior
+    that does not know slow motion, or a fit's odd habits, leaves the interpolation as it is.
+
+    Args:
+        poses, times, observed: as for `infill`, gaps bridged. middle, length: seconds, of the gap.
+    """
+    reach = length / 2 + _TRIAL_CONTEXT
+    places = np.arange(times[0] + reach, times[-1] - reach, _TRIAL_STEP)
+    scale = limb_weights() * np.isin(np.arange(NUM_FEATURES), _COMPARED)
+    explained, added = [], []
+    for place in sorted(places, key=lambda p: abs(p - middle)):
+        if not observed[np.abs(times - place) < reach].all():
+            continue
+        grid, features, seen, _ = _window(poses, times, observed, middle=place, leg=leg)
+        hidden = seen & (np.abs(grid - place) < length / 2)
+        bridged = fill(features, seen & ~hidden)
+        offer = scale * (prior.complete(features, seen & ~hidden) - bridged)[hidden]
+        explained.append(float((offer * scale * (features - bridged)[hidden]).sum()))
+        added.append(float((offer**2).sum()))
+        if len(added) == _TRIALS:
+            break
+    if not sum(added):
+        return 1.0
+    share = (sum(explained) + np.mean(added)) / (sum(added) + np.mean(added))
+    return float(np.clip(share, 0.0, 1.0))
+
+
+_TRIALS, _TRIAL_STEP, _TRIAL_CONTEXT = 6, 0.4, 0.35
+"""Stretches hidden for trial, seconds between them, seconds seen around each."""
+_COMPARED = np.r_[HEIGHT, np.arange(TURNS_6D.start, TURNS_6D.stop)]
 
 
 def bend_to_ends(offered: BodyPoses, poses: BodyPoses, times: Array, *, rows: slice) -> BodyPoses:

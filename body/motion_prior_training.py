@@ -19,19 +19,15 @@ from torch import Tensor
 from body.motion_augment import made_up, restyled
 from body.motion_features import (
     CONTACTS,
-    HEIGHT,
     NUM_BODY,
-    NUM_FEATURES,
     NUM_POSE,
     RATE,
-    RATES,
-    TURNS_6D,
+    limb_weights,
     mirrored,
 )
 from body.motion_prior import WINDOW, MotionPrior, NetworkSize, PriorNetwork, fill
 from recon.core.errors import InputError
 from recon.core.geometry import Array
-from recon.core.skeletons import SMPLX_BODY_JOINTS
 from recon.core.stage import Progress, no_progress
 
 
@@ -165,23 +161,6 @@ def normalisation(clips: Sequence[np.ndarray]) -> tuple[Array, Array]:
     scale = np.maximum(np.sqrt(square / count), 0.05)
     mean[CONTACTS], scale[CONTACTS] = 0.0, 1.0
     return mean, scale
-
-
-def limb_weights() -> Array:
-    """Weights (140,) that turn a feature's error into about metres: lengths of what it moves."""
-    weights = np.ones(NUM_FEATURES)
-    weights[HEIGHT], weights[RATES] = 1.0, 0.3
-    lengths = [_LIMBS.get(n.removeprefix("left_").removeprefix("right_"), 0.1) for n in
-               SMPLX_BODY_JOINTS]  # fmt: skip
-    weights[TURNS_6D] = np.repeat(lengths, 6)
-    return weights
-
-
-# Metres from a joint to the middle of what hangs on it, of an average adult.
-_LIMBS = {
-    "pelvis": 0.6, "hip": 0.5, "knee": 0.3, "spine1": 0.4, "ankle": 0.12, "spine2": 0.35,
-    "spine3": 0.3, "neck": 0.15, "collar": 0.25, "shoulder": 0.35, "elbow": 0.2,
-}  # fmt: skip
 
 
 def _window(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -6,9 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from body import motion_infill
 from body.kinematics import BodyState
 from body.motion_features import RATE, encode, leg_length
-from body.motion_infill import MAX_GAP, bend_to_ends, denoised, infill, interpolated, target
+from body.motion_infill import (
+    MAX_GAP,
+    bend_to_ends,
+    denoised,
+    deserved_share,
+    infill,
+    interpolated,
+    target,
+)
 from body.motion_prior import MotionPrior, NetworkSize, PriorNetwork
 from body.motion_prior_term import PriorTerm
 from body.motion_prior_training import normalisation
@@ -50,8 +59,11 @@ def hide(times: Array, start: float, stop: float) -> np.ndarray:
 
 @pytest.mark.parametrize("fps", [15.0, 23.976, 30.0, 60.0])
 @pytest.mark.parametrize("gap", [0.3, 1.0, 2.0])
-def test_frames_seen_stay_and_the_seams_are_smooth(fps: float, gap: float) -> None:
+def test_frames_seen_stay_and_the_seams_are_smooth(
+    fps: float, gap: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever the network says, the steps over a gap's ends are like those of the walk."""
+    monkeypatch.setattr(motion_infill, "deserved_share", lambda *_args, **_kw: 1.0)
     poses, times = a_walk(fps)
     observed = hide(times, 2.0, 2.0 + gap)
     spoiled = BodyPoses(
@@ -78,6 +90,16 @@ def test_a_prior_that_says_nothing_is_interpolation() -> None:
     np.testing.assert_allclose(filled.root[middle], straight.root[middle], atol=0.06)
     turn = matrix_to_rotvec(filled.rotations @ np.swapaxes(straight.rotations, -1, -2))[middle]
     assert np.linalg.norm(turn, axis=-1).max() < 0.05
+
+
+def test_a_prior_that_is_wrong_of_this_person_is_hardly_believed() -> None:
+    poses, times = a_walk()
+    observed = hide(times, 2.0, 3.0)
+    gap = {"observed": observed, "middle": 2.5, "length": 1.0, "leg": LEG}
+    assert deserved_share(make_prior(silent=False), poses, times, **gap) < 0.3
+    assert deserved_share(make_prior(silent=True), poses, times, **gap) == 1.0
+    gap["observed"] = hide(times, 0.5, 1.5) & hide(times, 2.0, 3.0) & hide(times, 3.5, 5.5)
+    assert deserved_share(make_prior(silent=False), poses, times, **gap) == 1.0  # nothing to try on
 
 
 def test_filling_turns_and_moves_with_the_body() -> None:
