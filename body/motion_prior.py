@@ -40,6 +40,8 @@ from recon.core.storage import write_atomic
 
 WINDOW = 120
 """Rows of a window: four seconds, so that two hidden ones keep a second on either side."""
+SHIPPED = Path(__file__).parent / "data" / "motion_prior.npz"
+"""Made by `recon train-prior --out FILE` with its defaults."""
 _PATCH = 4
 _TOKENS = WINDOW // _PATCH
 _FORMAT = "recon3d motion prior 1"
@@ -162,6 +164,11 @@ class MotionPrior:
         head = {"format": _FORMAT, "size": asdict(self.network.size), "recipe": self.recipe}
         arrays["head"] = np.frombuffer(json.dumps(head).encode(), np.uint8)
         write_atomic(path, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
+
+    @classmethod
+    def shipped(cls) -> MotionPrior:
+        """The prior that comes with the project, trained on procedural motion alone."""
+        return cls.load(SHIPPED)
 
     @classmethod
     def load(cls, path: Path) -> MotionPrior:
