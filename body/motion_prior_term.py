@@ -7,10 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from body.kinematics import BodyState
-from body.motion_infill import MotionTarget
+from body.motion_features import leg_length
+from body.motion_infill import MotionTarget, target
+from body.motion_prior import MotionPrior
 from body.pose_prior import FITTED_JOINTS
 from recon.core.errors import InputError
 from recon.core.geometry import Array, matrix_to_rotvec
+from recon.core.people import BodyPoses
+from recon.core.rig import Rig
 
 _FITTED = np.array(FITTED_JOINTS)
 _CORRELATION = 0.3
@@ -62,3 +66,28 @@ class PriorTerm:
         share = np.minimum(steps / _CORRELATION, 1.0) * active
         information = share[:, None] / std**2
         return float((information * off**2).sum()), information * off, information
+
+
+def hidden_frames(
+    poses: BodyPoses,
+    times: Array,
+    *,
+    observed: np.ndarray,
+    rig: Rig,
+    prior: MotionPrior | None = None,
+) -> tuple[BodyPoses, PriorTerm | None]:
+    """The poses with hidden stretches filled in, and the term that holds them there.
+
+    Args:
+        poses: N frames in a world with z up. times: (N,) seconds. observed: (N,) bool.
+        prior: None is the shipped one, loaded only where something is hidden.
+    Returns:
+        The poses given and None where nothing is hidden, or nobody seen.
+    """
+    if observed.all() or not observed.any():
+        return poses, None
+    said = target(
+        prior or MotionPrior.shipped(), poses, times, trust=observed.astype(float),
+        leg=leg_length(rig),
+    )  # fmt: skip
+    return said.poses, PriorTerm(times=times, target=said, hidden=~observed)

@@ -19,7 +19,7 @@ from body.motion_infill import (
     target,
 )
 from body.motion_prior import MotionPrior, NetworkSize, PriorNetwork
-from body.motion_prior_term import PriorTerm
+from body.motion_prior_term import PriorTerm, hidden_frames
 from body.motion_prior_training import normalisation
 from body.motion_terms import MotionTerm
 from body.pose_prior import FITTED_JOINTS
@@ -195,3 +195,16 @@ def test_as_a_term_it_leads_hidden_frames_to_the_target_and_leaves_the_others() 
     assert term.penalty(times, moved, np.zeros((len(times), 4)))[0] < 1e-9 * cost
     with pytest.raises(InputError, match="make it for this motion"):
         term.penalty(times + 0.01, state, np.zeros((len(times), 4)))
+
+
+def test_where_nothing_is_hidden_the_prior_is_not_asked() -> None:
+    poses, times = a_walk()
+    seen = np.ones(len(times), bool)
+    assert hidden_frames(poses, times, observed=seen, rig=toy_rig()) == (poses, None)
+    assert hidden_frames(poses, times, observed=~seen, rig=toy_rig()) == (poses, None)
+    observed = hide(times, 2.0, 3.0)
+    prior = make_prior(silent=False)
+    filled, term = hidden_frames(poses, times, observed=observed, rig=toy_rig(), prior=prior)
+    expected = infill(prior, poses, times, observed=observed, leg=LEG)
+    np.testing.assert_array_equal(filled.root, expected.root)
+    assert term is not None and np.array_equal(term.hidden, ~observed)
