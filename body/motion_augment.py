@@ -24,7 +24,7 @@ from body.motion_features import (
 from recon.core.geometry import Array, matrix_to_rotvec, nearest_rotation, rotvec_to_matrix
 from recon.core.skeletons import SMPLX_BODY_JOINTS
 
-_PACE_STD, _SWING_STD, _TRAVEL_STD = 0.35, 0.25, 0.25
+_PACE_STD, _SWING_STD, _TRAVEL_STD = 0.2, 0.25, 0.25
 """Spreads in log scale of a clip's tempo, of each joint's swing, of heights and speeds."""
 _POSTURE_STD, _PELVIS_SHARE = 0.15, 0.4
 """Radians by which each joint is turned for a whole clip; the pelvis by this share of it."""
@@ -62,7 +62,7 @@ def made_up(pose: Array, rng: np.random.Generator, *, rows: int) -> Array:
     """A movement (rows, 140) about one pose (140,): periodic, or a slow wandering of all joints."""
     t = np.arange(rows)[:, None, None] / RATE
     size = np.exp(rng.normal(0, 0.4)) * _swings()[:, None]
-    period = np.exp(rng.uniform(np.log(0.5), np.log(3.0)))
+    period = rng.uniform(0.5, 2.0)
     if rng.uniform() < 0.6:
         rates = np.arange(1, len(_HARMONICS) + 1)[:, None, None] / period
         heights = _HARMONICS[:, None, None] * rng.standard_normal((len(_HARMONICS), NUM_BODY, 3))

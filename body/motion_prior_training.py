@@ -50,7 +50,7 @@ class TrainingConfig:
     beta: float = 1e-3
     hidden: float = 0.85
     gap: tuple[float, float] = (0.25, 2.2)
-    noise: float = 0.5
+    noise: float = 0.35
     noise_seconds: float = 0.2
     restyles: int = 3
     made_up: float = 1.0
