@@ -10,10 +10,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from body.models import BODY_MODELS, load_body_model
+from body.world_camera import CameraPrior
 from body.world_joint import SharedPrior
-from body.world_shot import Person, WorldConfig, measured_in_world, solve_shot
+from body.world_shot import Person, SolvedShot, WorldConfig, measured_in_world, solve_shot
 from recon.core.camera import CameraTrajectory, Intrinsics
-from recon.core.geometry import Array, invert_transform, rotvec_to_matrix, transform_points
+from recon.core.geometry import Array, invert_transform, transform_points
 from recon.core.people import (
     BodyPoses,
     CameraMotion,
@@ -107,15 +108,17 @@ def solve_shots(
     shot_starts: np.ndarray,
     priors: Sequence[SharedPrior],
     config: WorldConfig,
+    camera: CameraPrior | None = None,
     intrinsics: Intrinsics | None = None,
     progress: Progress = no_progress,
-) -> tuple[Array, list[WorldMotion], list[Array]]:
-    """Cameras (T, 4, 4), a motion per person, and the shared moves (G,) of every shot.
+) -> tuple[Array, list[WorldMotion], list[SolvedShot]]:
+    """Cameras (T, 4, 4), a motion per person, and every shot's solution.
 
     Args:
-        priors: one per shot, of the correction to its cameras. Others: as `solve_shot`.
+        priors: one per shot, of the correction to all its cameras, camera: to their path's shape.
+            Others: as `solve_shot`.
     """
-    Ts, moved = placement.Ts_world_camera, []
+    Ts, shots = placement.Ts_world_camera, []
     parts: list[list[WorldMotion]] = [[] for _ in people]
     last = max([len(times), *(int(p.motion.frame_idx[-1]) + 1 for p in people)])
     ends = [*shot_starts[1:].tolist(), last]
@@ -123,14 +126,14 @@ def solve_shots(
         inside = [(i, part) for i, p in enumerate(people) if (part := _part(p, start, end))]
         solved = solve_shot(
             [part for _, part in inside], Ts, times, shot=slice(start, end),
-            intrinsics=intrinsics, prior=priors[k], config=config,
+            intrinsics=intrinsics, prior=priors[k], camera=camera, config=config,
         )  # fmt: skip
         Ts = solved.Ts_world_camera
-        moved.append(solved.moved)
+        shots.append(solved)
         for (i, _), motion in zip(inside, solved.motions, strict=True):
             parts[i].append(motion)
         progress(k + 1, len(ends))
-    return Ts, [_joined(p) for p in parts], moved
+    return Ts, [_joined(p) for p in parts], shots
 
 
 def _part(person: Person, start: int, end: int) -> Person | None:
@@ -194,12 +197,13 @@ def run(
     placement, placed = place(camera, evidence, times)
     prior = _prior(placement, camera, config)
     with threadpool_limits(1):  # many small products: threads would only wait for each other
-        Ts, motions, moved = solve_shots(
+        Ts, motions, shots = solve_shots(
             people, placement, times=times, shot_starts=camera.shot_starts,
             priors=[prior] * len(camera.shot_starts), config=config,
-            intrinsics=camera.intrinsics, progress=progress,
+            camera=_camera_prior(camera, config), intrinsics=camera.intrinsics, progress=progress,
         )  # fmt: skip
-    placement = _corrected(placement, camera, Ts, moved)
+    placement = _corrected(placement, camera, Ts, shots)
+    moved = [shot.moved for shot in shots]
     numbers = {
         f"person{world.track_id}": motion_numbers(world, times)
         | {"pixel_shift": round(pixel_shift(p.motion, world, placement, camera=camera), 2)}
@@ -249,26 +253,32 @@ def _prior(placement: WorldPlacement, camera: CameraTrajectory, config: WorldCon
     )
 
 
+def _camera_prior(camera: CameraTrajectory, config: WorldConfig) -> CameraPrior | None:
+    return CameraPrior() if config.refine_camera and camera.kind == "moving" else None
+
+
 def _corrected(
-    placement: WorldPlacement, camera: CameraTrajectory, Ts: Array, moved: Sequence[Array]
+    placement: WorldPlacement,
+    camera: CameraTrajectory,
+    Ts_world_camera: Array,
+    shots: Sequence[SolvedShot],
 ) -> WorldPlacement:
     """The placement with the cameras as solved; the similarity follows the shot it belongs to."""
     R, t = placement.R_world_slam, placement.t_world_slam
     centres = placement.scale * camera.Ts_slam_camera[:, :3, 3] @ R.T + t
-    before = placement.Ts_world_camera
-    for start, move in zip(camera.shot_starts.tolist(), moved, strict=True):
-        if not np.allclose(centres[start], before[start, :3, 3], atol=1e-6):
-            continue  # a shot in a world of its own
-        turn = rotvec_to_matrix(np.array([move[1], move[2], 0.0]))
-        pivot, stretch = before[start, :3, 3], float(np.exp(move[0]))
-        return replace(
-            placement,
-            scale=placement.scale * stretch,
-            R_world_slam=turn @ R,
-            t_world_slam=pivot + stretch * turn @ (t - pivot) - [0.0, 0.0, move[3]],
-            Ts_world_camera=Ts,
-        )
-    return replace(placement, Ts_world_camera=Ts)
+    placed = placement.Ts_world_camera[:, :3, 3]
+    placement = replace(placement, Ts_world_camera=Ts_world_camera)
+    for start, shot in zip(camera.shot_starts.tolist(), shots, strict=True):
+        if np.allclose(centres[start], placed[start], atol=1e-6):  # else: a world of its own
+            linear = shot.similarity[:3, :3]
+            stretch = float(np.cbrt(np.linalg.det(linear)))
+            return replace(
+                placement,
+                scale=placement.scale * stretch,
+                R_world_slam=linear / stretch @ R,
+                t_world_slam=linear @ t + shot.similarity[:3, 3],
+            )
+    return placement
 
 
 def _joint_decision(moved: Sequence[Array], evidence_from: str) -> Decision:

@@ -7,13 +7,14 @@ last (Schur complement), so that the cost grows with the number of frames, not i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import numpy as np
 
 from body.fit import OVERLAP, joined
 from body.kinematics import BodyState
+from body.world_camera import CameraPrior, refined_cameras
 from body.world_feet import SHARED
 from body.world_person import PersonProblem, Reduced, stepped
 from body.world_posture import travelling
@@ -51,21 +52,32 @@ class SharedPrior:
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """A state of one shot: cameras (T, 4, 4), a body per problem, shared moves so far (G,)."""
+    """A state of one shot: cameras (T, 4, 4) and a body per problem.
+
+    Args:
+        moved: (G,) all moves of the shared unknowns so far, and similarity: (4, 4) their effect.
+    """
 
     cameras: Array
     bodies: tuple[BodyState, ...]
-    moved: Array
+    moved: Array = field(default_factory=lambda: np.zeros(SHARED))
+    similarity: Array = field(default_factory=lambda: np.eye(4))
 
 
-def moved_cameras(Ts_world_camera: Array, shared: Array) -> Array:
-    """Cameras (T, 4, 4) after moves of `SHARED`: scaled and turned about the first one, lowered."""
+def similarity_of(shared: Array, pivot: Array) -> Array:
+    """(4, 4) of moves (G,) of `SHARED`: scaled and turned about a pivot (3,), then lowered."""
     turn = rotvec_to_matrix(np.array([shared[1], shared[2], 0.0]))
-    pivot = Ts_world_camera[0, :3, 3]
-    out = Ts_world_camera.copy()
-    out[:, :3, :3] = turn @ out[:, :3, :3]
-    offset = np.exp(shared[0]) * (out[:, :3, 3] - pivot) @ turn.T
-    out[:, :3, 3] = pivot + offset - shared[3] * _UP
+    linear = np.exp(shared[0]) * turn
+    out = np.eye(4)
+    out[:3, :3], out[:3, 3] = linear, pivot - linear @ pivot - shared[3] * _UP
+    return out
+
+
+def moved_cameras(Ts_world_camera: Array, similarity: Array) -> Array:
+    """Cameras (T, 4, 4) of a world that a similarity (4, 4) moves; they stay rigid."""
+    scale = np.cbrt(np.linalg.det(similarity[:3, :3]))
+    out = similarity @ Ts_world_camera
+    out[:, :3, :3] /= scale
     return out
 
 
@@ -93,9 +105,17 @@ def solve_world(
     world: World,
     *,
     prior: SharedPrior,
+    camera: CameraPrior | None = None,
+    times: Array,
     rounds: int = 3,
 ) -> World:
-    """The most probable world; contacts and motion are found in turn."""
+    """The most probable world; contacts, motion and the camera's own path are found in turn.
+
+    Args:
+        camera: how far the camera's path may be corrected; None: not at all.
+        times: (T,) seconds of the shot's frames.
+    """
+    tracked = world.cameras
     problems = list(problems)
     for k in range(rounds):
         problems = [
@@ -103,9 +123,26 @@ def solve_world(
             for p, body in zip(problems, world.bodies, strict=True)
         ]
         world = minimise(problems, world, prior=prior, max_iterations=6)
+        if camera is not None:
+            world = _with_cameras(
+                problems, world,
+                refined_cameras(
+                    problems, world.bodies, world.cameras, prior=camera, times=times,
+                    tracked=moved_cameras(tracked, world.similarity),
+                ),
+            )  # fmt: skip
         if k == 0:
             problems = [p.adapted(b) for p, b in zip(problems, world.bodies, strict=True)]
     return world
+
+
+def _with_cameras(problems: Sequence[PersonProblem], world: World, cameras: Array) -> World:
+    """The world with other cameras, everybody carried along."""
+    bodies = [
+        carried(body, world.cameras[problem.frames], cameras[problem.frames])
+        for problem, body in zip(problems, world.bodies, strict=True)
+    ]
+    return replace(world, cameras=cameras, bodies=tuple(bodies))
 
 
 def _with_contacts(
@@ -167,13 +204,14 @@ def _stepped(
     matrix = np.diag(information) + sum(r.matrix for r in reduced)
     right = -information * (world.moved - mean) + sum(r.right for r in reduced)
     shared = np.asarray(np.linalg.solve(matrix, right), float)
-    cameras = moved_cameras(world.cameras, shared)
+    similarity = similarity_of(shared, world.cameras[0, :3, 3])
     bodies = [
-        carried(
-            stepped(body, part.step - part.gain @ shared),
-            world.cameras[problem.frames],
-            cameras[problem.frames],
-        )
-        for problem, body, part in zip(problems, world.bodies, reduced, strict=True)
+        stepped(body, part.step - part.gain @ shared)
+        for body, part in zip(world.bodies, reduced, strict=True)
     ]
-    return World(cameras=cameras, bodies=tuple(bodies), moved=world.moved + shared)
+    cameras = moved_cameras(world.cameras, similarity)
+    world = replace(
+        world, bodies=tuple(bodies), moved=world.moved + shared,
+        similarity=similarity @ world.similarity,
+    )  # fmt: skip
+    return _with_cameras(problems, world, cameras)

@@ -132,7 +132,7 @@ class PersonProblem:
         border = normal.border.reshape(-1, SHARED)
         columns = np.column_stack([normal.right.reshape(-1), border])
         solved = solveh_banded(
-            _banded(normal, self._weights(), self._stencil, damping), columns,
+            _banded(normal, self.smoothing(), self._stencil, damping), columns,
             lower=True, overwrite_ab=True, check_finite=False,
         )  # fmt: skip
         gain = solved[:, 1:]
@@ -173,7 +173,7 @@ class PersonProblem:
             normal.cost += cost
         return normal
 
-    def _share(self) -> Array:
+    def share(self) -> Array:
         """(M,) what each frame's own evidence counts for: neighbours make the same mistakes."""
         steps = np.gradient(self.times) if len(self.times) > 1 else np.ones(1)
         return np.minimum(steps / self.noise.correlation, 1.0)
@@ -190,7 +190,7 @@ class PersonProblem:
         jacobian, error, weight, cost = self.seen.take(rows).rows(
             points_camera, jac_camera, state.landmark_scale
         )
-        share = self._share()[rows]
+        share = self.share()[rows]
         weighted = jacobian * (weight * share[:, None])[..., None].astype(np.float32)
         normal.blocks[rows] += np.swapaxes(weighted, 1, 2) @ jacobian
         normal.right[rows] -= np.einsum("nrd,nr->nd", weighted, error)
@@ -225,7 +225,7 @@ class PersonProblem:
         if len(self._stencil[1]) == 0:
             return self
         rate = self._rate()
-        square = self._accelerations(state) ** 2 * rate * self.noise.burst
+        square = self.accelerations(state) ** 2 * rate * self.noise.burst
         joints = square.reshape(len(square), -1, 3).mean(axis=-1)
         frames = round(2 * self.noise.burst / float(np.median(np.diff(self.times))))
         local = np.repeat(uniform_filter1d(joints, max(frames, 1), axis=0), 3, axis=1)
@@ -238,12 +238,13 @@ class PersonProblem:
         std[:6] = [n.level_acceleration] * 2 + [n.vertical_acceleration] + [n.turn_acceleration] * 3
         return std**-2.0
 
-    def _weights(self) -> Array:
+    def smoothing(self) -> Array:
+        """Weights (M - 2, D) of the accelerations."""
         if self.smoothness is not None:
             return self.smoothness
         return self._stencil[1][:, None] * self._rate()
 
-    def _accelerations(self, state: BodyState) -> Array:
+    def accelerations(self, state: BodyState) -> Array:
         """(M - 2, D) per square second, of every unknown, in the world."""
         rotations = state.rotations[:, _FITTED]
         turns = matrix_to_rotvec(rotations[1:] @ np.swapaxes(rotations[:-1], -1, -2))
@@ -256,7 +257,7 @@ class PersonProblem:
         count = len(span)
         if count == 0:
             return
-        acceleration, weight = self._accelerations(state), self._weights()
+        acceleration, weight = self.accelerations(state), self.smoothing()
         normal.cost += float(np.sum(weight * acceleration**2))
         root, level = acceleration[:, :3], weight[:, :3]
         shared = np.zeros((count, 3, SHARED))
@@ -277,7 +278,7 @@ class PersonProblem:
         self, normal: Normal, soles: Array, feet: np.ndarray, root: Array, cameras: Array
     ) -> None:
         """Adds all that is known of sole points (M, 4, 3) with derivatives (M, 4, 3, L)."""
-        centres, share = cameras[self.frames, :3, 3], self._share()
+        centres, share = cameras[self.frames, :3, 3], self.share()
         flat = feet.reshape(len(feet), 12, -1).astype(float)
         if len(soles) > 1:
             terms = contact_terms(soles, self.contacts, self.times, centres, noise=self.noise)

@@ -12,6 +12,7 @@ from body.kinematics import NUM_BODY, BodyState, posed_keypoints
 from body.models.base import BodyModel
 from body.root_path import PathConfig, Stances, stances_of, steady_root
 from body.solver import Noise, landmark_scale
+from body.world_camera import CameraPrior
 from body.world_evidence import (
     Seen,
     SeenJoints,
@@ -42,6 +43,7 @@ class WorldConfig(PathConfig):
         pose_prior, contact, floor, smoothness: the residuals of that name.
         posture: who travels faces where he goes, upright.
         refine_scale, refine_gravity: let people correct what `place` found.
+        refine_camera: let people correct the path of a camera that moves.
         foot_lock: bend the legs so that feet in contact stay in place.
         blend_seconds: fading of the foot lock.
         depth_model: folder or name of a metric depth network that `place` may ask, or None.
@@ -57,6 +59,7 @@ class WorldConfig(PathConfig):
     posture: bool = True
     refine_scale: bool = True
     refine_gravity: bool = True
+    refine_camera: bool = True
     foot_lock: bool = True
     blend_seconds: float = 0.1
     depth_model: str | None = None
@@ -91,11 +94,12 @@ class Person:
 
 @dataclass(frozen=True, kw_only=True)
 class SolvedShot:
-    """Cameras (T, 4, 4) of all frames of the video, those of the shot corrected; shared moves
-    (G,); a motion per person."""
+    """Cameras (T, 4, 4) of all frames of the video, those of the shot corrected; shared moves (G,)
+    and the similarity (4, 4) that they are; a motion per person."""
 
     Ts_world_camera: Array
     moved: Array
+    similarity: Array
     motions: list[WorldMotion]
 
 
@@ -116,6 +120,7 @@ def solve_shot(
     shot: slice,
     intrinsics: Intrinsics | None,
     prior: SharedPrior,
+    camera: CameraPrior | None = None,
     config: WorldConfig,
 ) -> SolvedShot:
     """All people of one shot with plausible motion, and feet that stand still in stance.
@@ -125,7 +130,7 @@ def solve_shot(
         Ts_world_camera: (T, 4, 4), times: (T,) seconds, of all frames of the video.
         shot: its frames.
         intrinsics: of the keypoints, if people have any.
-        prior: of the correction to the shot's cameras.
+        prior: of the correction to all of the shot's cameras, camera: to its path's shape.
 
     Raises:
         InputError: frames of a motion lie outside the video.
@@ -142,14 +147,22 @@ def solve_shot(
         replace(measured_in_world(person.motion, Ts_world_camera), root=path.root)
         for person, path in zip(people, paths, strict=True)
     ]
-    moved = np.zeros(len(prior.mean))
+    world = World(cameras=Ts_world_camera[shot], bodies=())
     if config.joint and people:
         seen = [_seen(p, times, intrinsics, config) for p in people]
         cameras = Ts_world_camera[shot]
         world, poses = _solve(
-            people, seen, poses, cameras, first=shot.start, prior=prior, config=config
+            people,
+            seen,
+            poses,
+            cameras,
+            first=shot.start,
+            prior=prior,
+            camera=camera,
+            times=np.asarray(times, float)[shot],
+            config=config,
         )
-        Ts_world_camera, moved = Ts_world_camera.copy(), world.moved
+        Ts_world_camera = Ts_world_camera.copy()
         Ts_world_camera[shot] = world.cameras
         paths = [
             stances_of(body.root, person.rig.soles(body), times[person.motion.frame_idx])
@@ -159,7 +172,10 @@ def solve_shot(
         _finished(person, body, path, times, config)
         for person, body, path in zip(people, poses, paths, strict=True)
     ]
-    return SolvedShot(Ts_world_camera=Ts_world_camera, moved=moved, motions=motions)
+    return SolvedShot(
+        Ts_world_camera=Ts_world_camera, moved=world.moved, similarity=world.similarity,
+        motions=motions,
+    )  # fmt: skip
 
 
 def _path(person: Person, Ts_world_camera: Array, times: Array, config: WorldConfig) -> Stances:
@@ -198,6 +214,8 @@ def _solve(
     *,
     first: int,
     prior: SharedPrior,
+    camera: CameraPrior | None,
+    times: Array,
     config: WorldConfig,
 ) -> tuple[World, list[BodyPoses]]:
     """The joint solution from these poses; long motions in windows that share the world."""
@@ -209,8 +227,8 @@ def _solve(
         problems += [problem.take(rows) for rows in parts]
         bodies += [body.take(rows) for rows in parts]
         counts.append(len(parts))
-    world = World(cameras=cameras, bodies=tuple(bodies), moved=np.zeros(len(prior.mean)))
-    world = solve_world(problems, world, prior=prior)
+    world = World(cameras=cameras, bodies=tuple(bodies))
+    world = solve_world(problems, world, prior=prior, camera=camera, times=times)
     solved, at = [], 0
     for start, count in zip(poses, counts, strict=True):
         body = joined_windows(world.bodies[at : at + count])
