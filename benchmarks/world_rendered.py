@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -51,8 +52,14 @@ SHOWN = (
     "pa_mpjpe_mm", "mpjpe_mm", "coverage_percent",
 )  # fmt: skip
 
-ABLATIONS: Mapping[str, WorldConfig] = {}
-"""The world stage with one part off."""
+_PARTS = (
+    "joint", "reprojection", "pose_prior", "contact", "floor", "smoothness", "posture",
+    "refine_scale", "refine_gravity", "refine_camera", "foot_lock",
+)  # fmt: skip
+ABLATIONS: Mapping[str, WorldConfig] = {
+    f"without {part}": replace(WorldConfig(), **{part: False}) for part in _PARTS
+}
+"""The world stage with one part off; `joint` off leaves each root's path alone to solve for."""
 
 
 def measure_rendered(*, quick: bool, pictures: Path | None) -> Iterator[Row]:

@@ -35,15 +35,16 @@ def spread(points: Array) -> float:
     return float(np.sqrt(np.mean(np.sum((points - points.mean(axis=0)) ** 2, axis=-1))))
 
 
-def scale_error(predicted: Array, truth: Array) -> float:
+def scale_error(predicted: Array, truth: Array, *, least: float = MOVING_SPREAD) -> float:
     """How much too large (+) or small (-) a path is, as a share; NaN where the truth stands still.
 
     The inverse of the similarity's scale that takes prediction to truth, less 1 (Umeyama 1991).
 
     Args:
         predicted, truth: (T, 3) metres: camera centres, or a person's root.
+        least: metres of spread below which the truth stands still.
     """
-    if min(spread(predicted), spread(truth)) < MOVING_SPREAD:
+    if min(spread(predicted), spread(truth)) < least:
         return float("nan")
     scale, _, _ = umeyama(predicted, truth)
     return float("inf") if scale <= 0 else 1 / scale - 1
