@@ -69,7 +69,7 @@ def measure_rendered(*, quick: bool, pictures: Path | None) -> Iterator[Row]:
     for spec in _QUICK if quick else WORLDS:
         name = f"{spec.camera} x{spec.people}"
         with tempfile.TemporaryDirectory() as folder:
-            truth = make_world(spec, Path(folder) / "truth")
+            truth = drawn(spec, pictures / "worlds" if pictures else Path(folder))
             video = truth.path / "video.mp4"
             scene = run(video, Path(folder) / "scene", RunOptions(overlay=False, formats=()))
             found = evaluate_scenes(scene, truth)
@@ -83,6 +83,18 @@ def measure_rendered(*, quick: bool, pictures: Path | None) -> Iterator[Row]:
     yield from _mean_rows("mean", whole, targets=True)
     for part, found in without.items():
         yield from _mean_rows(part, found, targets=False)
+
+
+def drawn(spec: WorldSpec, folder: Path) -> Scene:
+    """The world of a spec in a folder of its own there, drawn unless it was before.
+
+    Drawing takes most of the time; after changes of `recon.synth` the folder must go.
+    """
+    path = folder / f"{spec.camera}_{spec.people}_{spec.seed}"
+    if (path / "synth.json").exists():  # it is written last
+        return Scene.open(path)
+    shutil.rmtree(path, ignore_errors=True)
+    return make_world(spec, path)
 
 
 def _world_rows(name: str, found: Evaluation) -> Iterator[Row]:
