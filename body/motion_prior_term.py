@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from body.kinematics import BodyState
+from body.kinematics import NUM_DOF, BodyState
 from body.motion_features import leg_length
 from body.motion_infill import MotionTarget, target
 from body.motion_prior import MotionPrior
@@ -23,9 +23,10 @@ _CORRELATION = 0.3
 
 @dataclass(frozen=True, kw_only=True)
 class PriorTerm:
-    """Hidden frames held near what the prior expects of them; frames seen are left alone.
+    """Rotations of hidden frames held near what the prior expects; frames seen are left alone.
 
-    A `body.motion_terms.MotionTerm`: Gaussian, each degree of freedom by itself.
+    A `body.motion_terms.MotionTerm`: Gaussian, each degree of freedom by itself. Where the pelvis
+    is stays free: feet that stand and a smooth path tell it better than the prior does.
 
     Args:
         times: (N,) seconds of the target's frames. target: of `body.motion_infill.target`.
@@ -50,21 +51,16 @@ class PriorTerm:
         rows = np.clip(np.searchsorted(self.times, times), 0, len(self.times) - 1)
         if not np.allclose(self.times[rows], times):
             raise InputError("expected times of the motion prior's target; make it for this motion")
-        poses = self.target.poses
-        expected = poses.rotations[rows][:, _FITTED]
+        expected = self.target.poses.rotations[rows][:, _FITTED]
         turns = matrix_to_rotvec(expected @ np.swapaxes(state.rotations[:, _FITTED], -1, -2))
-        off = np.concatenate([poses.root[rows] - state.root, turns.reshape(len(rows), -1)], axis=1)
-        std = np.concatenate(
-            [
-                self.target.root_std[rows],
-                self.target.turn_std[rows][:, _FITTED].reshape(off.shape[0], -1),
-            ],
-            axis=1,
-        )
+        std = self.target.turn_std[rows][:, _FITTED]
         steps = np.gradient(self.times)[rows] if len(self.times) > 1 else np.ones(1)
         active = self.hidden[rows] & self.target.valid[rows]
         share = np.minimum(steps / _CORRELATION, 1.0) * active
-        information = share[:, None] / std**2
+        off = np.zeros((len(rows), NUM_DOF))
+        information = np.zeros_like(off)
+        off[:, 3:] = turns.reshape(len(rows), -1)
+        information[:, 3:] = (share[:, None, None] / std**2).reshape(len(rows), -1)
         return float((information * off**2).sum()), information * off, information
 
 
@@ -76,7 +72,7 @@ def hidden_frames(
     rig: Rig,
     prior: MotionPrior | None = None,
 ) -> tuple[BodyPoses, PriorTerm | None]:
-    """The poses with hidden stretches filled in, and the term that holds them there.
+    """The poses with the rotations of hidden stretches filled in, and the term that holds them.
 
     Args:
         poses: N frames in a world with z up. times: (N,) seconds. observed: (N,) bool.
@@ -90,4 +86,5 @@ def hidden_frames(
         prior or MotionPrior.shipped(), poses, times, trust=observed.astype(float),
         leg=leg_length(rig),
     )  # fmt: skip
-    return said.poses, PriorTerm(times=times, target=said, hidden=~observed)
+    filled = BodyPoses(root=poses.root, rotations=said.poses.rotations)
+    return filled, PriorTerm(times=times, target=said, hidden=~observed)
