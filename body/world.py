@@ -31,9 +31,6 @@ __all__ = ["WorldConfig", "in_world", "motion_by_shots", "person_evidence", "run
 _SCALE_STD = 0.2
 """In log: how far people may correct a scale of which nothing is known."""
 _FLOOR_STD = 0.05
-_SYSTEMATIC = np.array([0.15, np.radians(1.5), np.radians(1.5), 0.02])
-"""How well poses tell scale, vertical and floor at best: their errors stay alike over a clip."""
-
 PlaceWorld = Callable[
     [CameraTrajectory, list[PersonEvidence], Array],
     tuple[WorldPlacement, StageReport],
@@ -248,9 +245,7 @@ def _prior(placement: WorldPlacement, camera: CameraTrajectory, config: WorldCon
     scale = float(np.clip(placement.scale_log_std, 0.01, _SCALE_STD)) if scaled else 0.0
     tilt = placement.gravity_std if config.refine_gravity else 0.0
     level = _FLOOR_STD if config.refine_gravity else 0.0
-    return SharedPrior(
-        mean=np.zeros(4), std=np.array([scale, tilt, tilt, level]), systematic=_SYSTEMATIC
-    )
+    return SharedPrior(mean=np.zeros(4), std=np.array([scale, tilt, tilt, level]))
 
 
 def _camera_prior(camera: CameraTrajectory, config: WorldConfig) -> CameraPrior | None:

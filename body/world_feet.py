@@ -46,9 +46,9 @@ class WorldNoise:
     """How far a standing sole point wanders, metres per sqrt(second)."""
     slip: float = 0.3
     """m/s beyond which a contact is taken to be none (Geman-McClure)."""
-    floor: float = 0.015
+    floor: float = 0.02
     """Metres, height of a standing sole point against the floor."""
-    floor_kernel: float = 0.06
+    floor_kernel: float = 0.04
     """Metres beyond which somebody stands on something else."""
     penetration: float = 0.01
     not_the_floor: float = 0.15

@@ -31,22 +31,29 @@ class SharedPrior:
 
     Args:
         mean: (G,) where they should end, counted from the start. std: (G,) how far they may be.
-        systematic: (G,) how well people can tell at best, however many frames they are seen in:
-            their poses' errors stay alike.
+        scale_error: in log, stance_error: metres, how well poses tell the scale and where a foot
+            stands at best, however many frames there are: their errors stay alike.
     """
 
     mean: Array
     std: Array
-    systematic: Array
+    scale_error: float = 0.15
+    stance_error: float = 0.03
 
     @classmethod
     def fixed(cls) -> SharedPrior:
         """The camera and the floor stay where they are."""
-        return cls(mean=np.zeros(SHARED), std=np.zeros(SHARED), systematic=np.ones(SHARED))
+        return cls(mean=np.zeros(SHARED), std=np.zeros(SHARED))
 
-    def information(self, people: Array) -> Array:
-        """Weights (G,) beside the people's own information matrix (G, G)."""
-        weak = np.maximum(1.0, np.diag(people) * self.systematic**2)
+    def information(self, people: Array, spread: float) -> Array:
+        """Weights (G,) beside the people's own information matrix (G, G).
+
+        Args:
+            spread: metres, of the stances along the ground: a tilt shows only at a distance.
+        """
+        tilt = self.stance_error / max(spread, 0.05)
+        errors = np.array([self.scale_error, tilt, tilt, self.stance_error])
+        weak = np.maximum(1.0, np.diag(people) * errors**2)
         return weak / np.maximum(self.std, 1e-12) ** 2
 
 
@@ -164,7 +171,8 @@ def minimise(
     """Levenberg-Marquardt steps of everything at once."""
     damping = 1e-3
     reduced = [_reduce(p, b, world, damping) for p, b in zip(problems, world.bodies, strict=True)]
-    information = prior.information(sum((r.matrix for r in reduced), np.zeros((SHARED, SHARED))))
+    people = sum((r.matrix for r in reduced), np.zeros((SHARED, SHARED)))
+    information = prior.information(people, _spread(problems, world.bodies))
 
     def cost(parts: Sequence[Reduced], at: World) -> float:
         return sum(r.cost for r in parts) + float(information @ (at.moved - prior.mean) ** 2)
@@ -186,6 +194,14 @@ def minimise(
         if gain < 1e-3 * current:
             break
     return world
+
+
+def _spread(problems: Sequence[PersonProblem], bodies: Sequence[BodyState]) -> float:
+    """Metres that the places where feet stand are apart along the ground (standard deviation)."""
+    places = np.concatenate(
+        [p.soles(b)[p.contacts > 0.5][:, :2] for p, b in zip(problems, bodies, strict=True)]
+    )
+    return float(np.sqrt(np.sum(np.var(places, axis=0)))) if len(places) else 0.0
 
 
 def _reduce(problem: PersonProblem, body: BodyState, world: World, damping: float) -> Reduced:
