@@ -21,9 +21,18 @@ from benchmarks.common import DATA, Row, main, row
 from benchmarks.mocap_clips import GAITS, OTHERS, mocap_clips
 from body.fit import fit_track
 from body.models import load_body_model
-from body.motion_features import leg_length
-from body.motion_infill import denoised, infill, interpolated, target
-from body.motion_prior import MotionPrior
+from body.motion_features import (
+    HEIGHT,
+    NUM_BODY,
+    NUM_FEATURES,
+    RATE,
+    TURNS_6D,
+    from_6d,
+    headings,
+    leg_length,
+)
+from body.motion_infill import infill, interpolated, target, window_about
+from body.motion_prior import WINDOW, MotionPrior
 from body.motion_prior_training import TrainingConfig, train
 from body.world import in_world
 from recon.core.geometry import Array, matrix_to_rotvec, nearest_rotation, rotvec_to_matrix
@@ -134,6 +143,37 @@ def left_out_rows(steps: int) -> Iterator[Row]:
 
 
 # Errors of a fit -------------------------------------------------------------------------------
+
+
+def denoised(
+    prior: MotionPrior, poses: BodyPoses, times: Array, *, observed: np.ndarray, leg: float
+) -> BodyPoses:
+    """The decoder's version of the frames seen: rotations, tilt and height; the path stays.
+
+    From windows that overlap by half, each weighing most in its middle. Not in the project itself
+    because it does no better than a running mean: see its rows.
+    """
+    bridged = interpolated(poses, times, observed=observed)
+    out = np.zeros((len(times), NUM_FEATURES))
+    total = np.zeros(len(times))
+    length = WINDOW / RATE
+    count = max(1, int(np.ceil((times[-1] - times[0]) / (length / 2))) - 1)
+    for k in range(count):
+        middle = float(times[0]) + length / 2 * (k + 1)
+        grid, features, seen, _ = window_about(bridged, times, observed, middle=middle, leg=leg)
+        offered = prior.complete(features, seen)
+        inside = np.flatnonzero((times >= grid[0]) & (times <= grid[-1]))
+        weight = 1.01 - np.abs(times[inside] - middle) / (length / 2)
+        at = [np.interp(times[inside], grid, column) for column in offered.T]
+        out[inside] += weight[:, None] * np.stack(at, axis=-1)
+        total[inside] += weight
+    out /= np.maximum(total, 1e-9)[:, None]
+    rotations, root = bridged.rotations.copy(), bridged.root.copy()
+    turned = rotvec_to_matrix(np.multiply.outer(headings(rotations[:, 0]), [0.0, 0.0, 1.0]))
+    rotations[:, :NUM_BODY] = from_6d(out[:, TURNS_6D].reshape(-1, NUM_BODY, 6))
+    rotations[:, 0] = turned @ rotations[:, 0]
+    root[:, 2] = leg * out[:, HEIGHT]
+    return BodyPoses(root=root, rotations=rotations)
 
 
 def denoising_rows(name: str, clips: list[MotionClip], prior: MotionPrior) -> Iterator[Row]:

@@ -24,7 +24,6 @@ from body.motion_features import (
     Start,
     decode,
     encode,
-    from_6d,
     headings,
     limb_weights,
     resample,
@@ -128,40 +127,7 @@ def interpolated(poses: BodyPoses, times: Array, *, observed: np.ndarray) -> Bod
     return resample(known, times[observed], times)
 
 
-def denoised(
-    prior: MotionPrior, poses: BodyPoses, times: Array, *, observed: np.ndarray, leg: float
-) -> BodyPoses:
-    """The decoder's version of the frames seen: rotations, tilt and height; the path stays.
-
-    From windows that overlap by half, each weighing most in its middle.
-
-    Args and Raises: as `infill`; hidden frames are interpolated first.
-    """
-    times = _checked(poses, times, observed)
-    bridged = interpolated(poses, times, observed=observed)
-    out = np.zeros((len(times), NUM_FEATURES))
-    total = np.zeros(len(times))
-    length = WINDOW / RATE
-    count = max(1, int(np.ceil((times[-1] - times[0]) / (length / 2))) - 1)
-    for k in range(count):
-        middle = float(times[0]) + length / 2 * (k + 1)
-        grid, features, seen, _ = _window(bridged, times, observed, middle=middle, leg=leg)
-        offered = prior.complete(features, seen)
-        inside = np.flatnonzero((times >= grid[0]) & (times <= grid[-1]))
-        weight = 1.01 - np.abs(times[inside] - middle) / (length / 2)
-        at = [np.interp(times[inside], grid, column) for column in offered.T]
-        out[inside] += weight[:, None] * np.stack(at, axis=-1)
-        total[inside] += weight
-    out /= np.maximum(total, 1e-9)[:, None]
-    rotations, root = bridged.rotations.copy(), bridged.root.copy()
-    turned = rotvec_to_matrix(np.multiply.outer(headings(rotations[:, 0]), [0.0, 0.0, 1.0]))
-    rotations[:, :NUM_BODY] = from_6d(out[:, TURNS_6D].reshape(-1, NUM_BODY, 6))
-    rotations[:, 0] = turned @ rotations[:, 0]
-    root[:, 2] = leg * out[:, HEIGHT]
-    return BodyPoses(root=root, rotations=rotations)
-
-
-def _window(
+def window_about(
     poses: BodyPoses, times: Array, observed: np.ndarray, *, middle: float, leg: float
 ) -> tuple[Array, Array, np.ndarray, Start]:
     """Times, features and marks of the window about a moment, and where it starts."""
@@ -186,7 +152,7 @@ def _offered(
     share = deserved_share(
         prior, poses, times, observed=observed, middle=middle, length=length, leg=leg
     )
-    grid, features, seen, where = _window(poses, times, observed, middle=middle, leg=leg)
+    grid, features, seen, where = window_about(poses, times, observed, middle=middle, leg=leg)
     bridged, offered = fill(features, seen), prior.complete(features, seen)
     out = resample(decode(bridged + share * (offered - bridged), where, leg=leg), grid, times[rows])
     fingers = out.rotations.copy()
@@ -214,7 +180,7 @@ def deserved_share(
     for place in sorted(places, key=lambda p: abs(p - middle)):
         if not observed[np.abs(times - place) < reach].all():
             continue
-        grid, features, seen, _ = _window(poses, times, observed, middle=place, leg=leg)
+        grid, features, seen, _ = window_about(poses, times, observed, middle=place, leg=leg)
         hidden = seen & (np.abs(grid - place) < length / 2)
         bridged = fill(features, seen & ~hidden)
         offer = scale * (prior.complete(features, seen & ~hidden) - bridged)[hidden]

@@ -12,7 +12,6 @@ from body.motion_features import RATE, encode, leg_length
 from body.motion_infill import (
     MAX_GAP,
     bend_to_ends,
-    denoised,
     deserved_share,
     infill,
     interpolated,
@@ -148,14 +147,6 @@ def test_targets_are_vaguer_the_longer_nobody_was_seen() -> None:
     # The spread is the same in all directions here, so the heading must not matter.
     np.testing.assert_allclose(got.root_std[:, 0], got.root_std[:, 2])
     np.testing.assert_allclose(got.root_std[middle, 0], LEG * 0.01 + LEG * 0.19 * 0.5, atol=0.01)
-
-
-def test_denoising_keeps_the_path_and_says_nothing_of_its_own_when_silent() -> None:
-    poses, times = a_walk()
-    seen = np.ones(len(times), bool)
-    kept = denoised(make_prior(silent=True), poses, times, observed=seen, leg=LEG)
-    np.testing.assert_allclose(kept.root, poses.root, atol=1e-5)
-    np.testing.assert_allclose(kept.rotations[:, :22], poses.rotations[:, :22], atol=1e-3)
 
 
 def test_lengths_must_agree_and_somebody_must_be_seen() -> None:
