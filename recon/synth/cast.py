@@ -17,7 +17,7 @@ from recon.core.rig import Rig
 from recon.synth.cameras import CameraMove
 
 if TYPE_CHECKING:
-    from recon.motion import Box, MotionClip
+    from recon.motion import Action, Box, MotionClip
 
 TRAVELLING = ("walk", "run")
 IN_PLACE = ("turn", "reach", "dance", "squat", "sit", "jump", "climb", "walk")
@@ -125,12 +125,10 @@ def _acted(
     """Somebody doing one thing, or several joined by "+"."""
     from recon.motion import ACTIONS, procedural, sequence
 
-    known = {str(name): name for name in ACTIONS}
-    wanted = action.split("+")
-    for part in wanted:
-        if part not in known:
+    for part in action.split("+"):
+        if part not in ACTIONS:
             raise InputError(f"--action: expected some of {', '.join(ACTIONS)}; got {part!r}")
-    parts = [known[part] for part in wanted]
+    parts: list[Action] = [name for part in action.split("+") for name in ACTIONS if name == part]
     since = times - times[0]
     if len(parts) > 1:
         return sequence(parts, rig, times=since, seed=seed, radius=radius)

@@ -73,7 +73,7 @@ class Renderer:
         full = (self._light.sun + self._light.ambient).mean()
         self._exposure = rng.uniform(1.0, 1.25) / full * np.exp(0.1 * calm)
         self._grain = rng.uniform(0.8, 2.5)
-        self._blur = rng.uniform(0.8, 1.1) * world.intrinsics.width / 960
+        self._blur = rng.uniform(1.0, 1.3) * world.intrinsics.width / 960
         self._attributes(pictures, cloth)
         self._prepare_shadows()
 
