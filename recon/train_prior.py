@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from body.models import load_body_model
+from body.motion_augment import restyled
 from body.motion_features import encode, grid_times, leg_length
 from recon.core.errors import InputError, ReconError
 from recon.core.geometry import Array
@@ -50,8 +51,8 @@ def train_prior(
         clips = _all_features(
             folders, count, seed=options.seed, progress=progress, note=watcher.note
         )
-    held_out = clips[::_HELD_OUT]
-    training = [c for k, c in enumerate(clips) if k % _HELD_OUT]
+    training = [c for k, c in enumerate(clips) if k % _HELD_OUT] or clips
+    held_out = in_other_styles(clips[::_HELD_OUT], seed=options.seed)
     config = TrainingConfig(steps=options.steps, seed=options.seed)
     with watcher.stage("prior", "training") as progress:
         prior = train(training, config, progress=progress).prior
@@ -61,6 +62,12 @@ def train_prior(
         options.out
     )
     return options.out
+
+
+def in_other_styles(clips: Sequence[Array], *, seed: int) -> list[Array]:
+    """Clips and other styles of each: real people differ from those trained on, too."""
+    rng = np.random.default_rng([seed, 1])
+    return [*clips, *(restyled(clip, rng) for clip in clips for _ in range(2))]
 
 
 def _all_features(
