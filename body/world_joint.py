@@ -22,6 +22,7 @@ from recon.core.contacts import contact_probabilities
 from recon.core.geometry import Array, invert_transform, rotvec_to_matrix, transform_points
 
 _WINDOW = 600
+_STRICTNESS = 1.7  # of contacts once motion is smooth: a foot that sets off slowly has left
 _UP = np.array([0.0, 0.0, 1.0])
 
 
@@ -159,8 +160,9 @@ def _with_contacts(
     rays = body.root - cameras[problem.frames, :3, 3]
     rays = rays / np.maximum(np.linalg.norm(rays, axis=1, keepdims=True), 1e-9)
     found = contact_probabilities(
-        problem.soles(body), problem.times, up=_UP, rays=rays if lenient else None
-    )
+        problem.soles(body), problem.times, up=_UP, rays=rays if lenient else None,
+        strictness=1.0 if lenient else _STRICTNESS,
+    )  # fmt: skip
     travel = None if problem.travel is None else travelling(body.root, problem.times)
     return replace(problem, contacts=found, travel=travel)
 

@@ -51,7 +51,13 @@ def local_velocity(points: Array, times: Array, *, window: float = 0.05) -> Arra
 
 
 def contact_probabilities(
-    soles: Array, times: Array, *, up: Array, rays: Array | None = None, window: float = 0.05
+    soles: Array,
+    times: Array,
+    *,
+    up: Array,
+    rays: Array | None = None,
+    window: float = 0.05,
+    strictness: float = 1.0,
 ) -> Array:
     """Probabilities (N, 4) that each sole point stands still on something.
 
@@ -64,6 +70,8 @@ def contact_probabilities(
         rays: (N, 3) unit viewing rays in the same axes, along which speed is judged
             DEPTH_NOISE_RATIO times more leniently; None where noise is isotropic.
         window: seconds over which speed is measured; more where positions are noisy.
+        strictness: how many times slower than a noisy one a point must be to be still; more than
+            one for motion that was smoothed already.
     """
     velocity = local_velocity(soles, times, window=window)
     speed2 = np.sum(velocity**2, axis=-1)
@@ -71,6 +79,7 @@ def contact_probabilities(
         along = np.einsum("nkj,nj->nk", velocity, rays)
         speed2 = speed2 - (1 - DEPTH_NOISE_RATIO**-2) * along**2
     still = np.maximum(_STILL_SPEED, _STILL_SHARE * _travelling_speed(soles, times))[:, None]
+    still = still / strictness
     slow = 2 * np.log(still**2 / np.maximum(speed2, 1e-6))
     height = soles @ up
     low = (_MAX_HEIGHT - (height - _floor_below(height, times)[:, None])) / 0.03
