@@ -30,10 +30,11 @@ from recon.pipeline import find_camera
 from recon.runner import Silent
 from recon.splat import splat, training_config
 from recon.splat_photos import load_photos
+from splatting.evaluation import evaluate
 from splatting.gaussians import Cameras, Gaussians
 from splatting.photos import Photos
 from splatting.rasterize import rasterize
-from splatting.training import Training, evaluate
+from splatting.training import Training
 
 COUNTS, SIZES = (20_000, 100_000, 500_000), ((320, 240), (640, 480))
 NAMES = ("means", "quats", "scales", "opacities", "sh")
@@ -218,7 +219,9 @@ def handheld_rows(minutes: float) -> Iterator[Row]:
         assert held_out is not None
         config = training_config(options)
         gaussians = Training(training, config).run()
-        scores[kind], similar = np.mean(evaluate(gaussians, held_out, config), axis=0)
+        measured = list(evaluate(gaussians, held_out, config).values())
+        scores[kind] = float(np.mean([m["psnr"] for m in measured]))
+        similar = float(np.mean([m["ssim"] for m in measured]))
         label = f"handheld_rgb after {minutes:g} min, {kind} cameras"
         yield row(f"{label}: PSNR", scores[kind], "dB")
         yield row(f"{label}: SSIM", similar, "")

@@ -219,7 +219,7 @@ class Evaluate(EvaluateOptions):
 class Splat(SplatOptions):
     """Train 3D Gaussians on a scene's video without its people, or on posed photographs.
 
-    Writes splats.ply, splats.json (PSNR and SSIM on held-out pictures), held_out.jpg and a
+    Writes splats.ply, splats.json (PSNR, SSIM, LPIPS on held-out pictures), held_out.jpg and a
     checkpoint: the same command goes on from there, further with more --minutes.
     """
 
@@ -233,18 +233,19 @@ class Splat(SplatOptions):
     def main(self) -> None:
         from recon.console import TerminalWatcher
         from recon.splat import splat
+        from recon.splat_results import figures
 
         options = SplatOptions(**{f.name: getattr(self, f.name) for f in fields(SplatOptions)})
-        result = splat(self.source, self.out, options, watcher=TerminalWatcher())
+        watcher = TerminalWatcher(quiet=self.json)
+        result = splat(self.source, self.out, options, watcher=watcher)
         if self.json:
             print(json.dumps({k: v for k, v in result.items() if k != "cameras"}, indent=1))
             return
         print(f"splats   {result['folder']}: {result['gaussians']} Gaussians")
         if result["psnr"] is not None:
-            print(
-                f"held out {len(result['held_out'])} pictures: PSNR {result['psnr']:.2f} dB, "
-                f"SSIM {result['ssim']:.3f}"
-            )
+            print(f"held out {len(result['held_out'])} pictures: {figures(result)}")
+        if result["fitted"] is not None:
+            print(f"         their own poses or exposure found first: {figures(result['fitted'])}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -123,6 +123,11 @@ class SplatOptions:
     """Let the cameras' poses move too."""
     exposure: bool = False
     """Give each picture its own brightness and tint."""
+    preview: bool = False
+    """Show the Gaussians in a browser while they are trained (extra "viewer")."""
+    alexnet: Annotated[Path | None, arg(metavar="FILE")] = None
+    """torchvision's alexnet-owt-7be5be79.pth, to measure LPIPS with; by default where torch.hub
+    puts it."""
     every: int | None = None
     """Of a video, take the sharpest of every so many frames; by default about 150 in all."""
 

@@ -17,7 +17,8 @@ from recon.core.scene import Scene
 from recon.core.storage import write_atomic
 from recon.options import RenderOptions
 from recon.runner import Silent, Watcher
-from recon.splat import METRICS, SPLATS, default_folder
+from recon.splat import default_folder
+from recon.splat_results import METRICS, SPLATS
 
 if TYPE_CHECKING:
     from splatting.gaussians import Gaussians

@@ -33,6 +33,10 @@ class Watcher(Protocol):
         """One line for the user."""
         ...
 
+    def status(self, text: str) -> None:
+        """What the running stage says of itself, shown with its next progress."""
+        ...
+
 
 class Silent:
     """A watcher that says nothing."""
@@ -42,6 +46,9 @@ class Silent:
         yield no_progress
 
     def note(self, text: str) -> None:
+        pass
+
+    def status(self, text: str) -> None:
         pass
 
 

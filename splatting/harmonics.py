@@ -41,3 +41,8 @@ def sh_basis(directions: Float[Tensor, "... 3"], degree: int) -> Float[Tensor, "
 def rgb_to_sh(rgb: Tensor) -> Tensor:
     """The constant coefficient that shows this colour (0 to 1) from everywhere."""
     return (rgb - 0.5) / SH_C0
+
+
+def sh_to_rgb(constant: Tensor) -> Tensor:
+    """The colour (about 0 to 1) of a constant coefficient; inverse of `rgb_to_sh`."""
+    return constant * SH_C0 + 0.5

@@ -67,6 +67,32 @@ class _Ssim(torch.autograd.Function):
         return by_x * gradients[0], None, None
 
 
+def photo_loss(
+    rendered: Float[Tensor, "H W 3"],
+    photo: Float[Tensor, "H W 3"],
+    keep: Float[Tensor, "H W"] | None,
+    *,
+    similarity: float,
+) -> Float[Tensor, ""]:
+    """Mean difference and dissimilarity, weighted (Kerbl et al. 2023, equation 7).
+
+    Ignored pixels are painted over with the photograph, so that neither they nor the windows that
+    reach into them pull at anything.
+
+    Args:
+        rendered, photo: RGB in 0 to 1. keep: bool, which pixels count; None for all.
+        similarity: weight of the second term.
+    """
+    if keep is None:
+        difference, weights = (rendered - photo).abs().mean(), None
+    else:
+        rendered = torch.where(keep[..., None], rendered, photo)
+        counted = keep.to(rendered.dtype)
+        difference = (rendered - photo).abs().sum() / (3 * counted.sum()).clamp(min=1)
+        weights = counted + 1e-9
+    return (1 - similarity) * difference + similarity * (1 - ssim(rendered, photo, weights))
+
+
 def psnr(rendered: Tensor, photo: Tensor) -> float:
     """Peak signal-to-noise ratio of pictures in 0 to 1, dB, after clamping the rendered one."""
     error = torch.mean((rendered.clamp(0, 1) - photo) ** 2)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
 from recon.core.errors import InputError
 from splatting.gaussians import Cameras
@@ -62,6 +64,13 @@ class Photos:
         """The cameras of these pictures."""
         height, width = self.images.shape[1:3]
         return Cameras.of(self.Ts_world_camera[rows], self.Ks[rows], width=width, height=height)
+
+    def target(self, i: int, device: str | torch.device) -> tuple[Tensor, Tensor | None]:
+        """Picture i (H, W, 3) in 0 to 1, and which of its pixels count, (H, W); None for all."""
+        photo = torch.from_numpy(self.images[i]).to(device).float() / 255
+        if self.ignored is None or not self.ignored[i].any():
+            return photo, None
+        return photo, torch.from_numpy(~self.ignored[i]).to(device)
 
     def reduced(self, factor: int) -> Photos:
         """The same at a `factor`-th of the size; a pixel that shows any of the ignored is too."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
-import roma
 import torch
 from torch import Tensor
 
 from recon.core.errors import InputError
+from splatting.adjustments import Adjustments
 from splatting.densify import Classic, Mcmc, Strategy
 from splatting.gaussians import MAX_SH_DEGREE, Cameras, Gaussians
-from splatting.losses import psnr, ssim
+from splatting.losses import photo_loss, psnr
 from splatting.parameters import LearningRates, Parameters, initial_gaussians
 from splatting.photos import Photos
 from splatting.rasterize import rasterize
@@ -40,7 +40,8 @@ class TrainingConfig:
         random_points: to start from where none are known. first_size: of the Gaussians at the
             start, in distances to their neighbours. coarse_until: share of the training that
             looks at pictures of half the size.
-        refine_poses: whether camera poses move too, at `pose_rate` (radians and metres per step).
+        refine_poses: whether camera poses move too, at `pose_rate` (radians, and shares of the
+            cameras' extent, per step), which falls to a tenth in the end.
     """
 
     steps: int = MOST_STEPS
@@ -99,7 +100,9 @@ class Training:
             self.strategy = Classic(most=config.most, seed=config.seed)
         else:
             raise InputError(f"expected strategy 'mcmc' or 'classic', got '{config.strategy}'")
-        self.adjust = Adjustments(len(photos), pose_rate=config.pose_rate, device=device)
+        self.adjust = Adjustments(
+            len(photos), pose_rate=config.pose_rate, extent=photos.extent, device=device
+        )
         self.coarse = photos.reduced(2) if config.coarse_until > 0 else photos
         self.order: list[int] = []
         self.steps_done, self.seconds_done = 0, 0.0
@@ -149,9 +152,19 @@ class Training:
 
     @property
     def gaussians(self) -> Gaussians:
-        """As they are now, without gradients."""
-        with torch.no_grad():
-            return self.parameters.gaussians(self.config.sh_degree)
+        """As they are now, without gradients; the next step changes them."""
+        now = self.parameters.gaussians(self.config.sh_degree)
+        return Gaussians(**{f.name: getattr(now, f.name).detach() for f in fields(now)})
+
+    @property
+    @torch.no_grad()
+    def cameras_world(self) -> np.ndarray:
+        """Poses of the photographs' cameras in the world (C, 4, 4), moved as far as they were."""
+        if not self.config.refine_poses:
+            return self.photos.Ts_world_camera
+        given = self.photos.cameras(slice(None)).Ts_camera_world.to(self.device)
+        moved = torch.stack([self.adjust.moved(T, i) for i, T in enumerate(given)])
+        return np.linalg.inv(moved.cpu().double().numpy())
 
     def step(self) -> float:
         """Looks at one photograph; the PSNR there, dB."""
@@ -164,8 +177,9 @@ class Training:
         colour = rendering.colour[0]
         if config.exposure:
             colour = self.adjust.exposed(colour, i)
-        photo, keep = self._photo(photos, i)
-        loss = self._loss(colour, photo, keep) + self._regularisers(gaussians)
+        photo, keep = photos.target(i, self.device)
+        loss = photo_loss(colour, photo, keep, similarity=config.similarity)
+        loss = loss + self._regularisers(gaussians)
         if keep is not None:
             # What is hidden in every picture would stay a black hole: its surroundings close it.
             hole = (1 - rendering.alpha[0])[~keep].sum() / keep.sum().clamp(min=1)
@@ -174,7 +188,7 @@ class Training:
         self.steps_done += 1
         parameters.step(self.progress)
         if config.exposure or config.refine_poses:
-            self.adjust.step()
+            self.adjust.step(self.progress)
         self.strategy.after_step(
             parameters, rendering, step=self.steps_done, progress=self.progress
         )
@@ -195,24 +209,6 @@ class Training:
         moved = self.adjust.moved(camera.Ts_camera_world[0], i)
         return replace(camera, Ts_camera_world=moved[None])
 
-    def _photo(self, photos: Photos, i: int) -> tuple[Tensor, Tensor | None]:
-        """A photograph (H, W, 3) in 0 to 1, and which pixels count (None: all)."""
-        photo = torch.from_numpy(photos.images[i]).to(self.device).float() / 255
-        if photos.ignored is None or not photos.ignored[i].any():
-            return photo, None
-        return photo, torch.from_numpy(~photos.ignored[i]).to(self.device)
-
-    def _loss(self, colour: Tensor, photo: Tensor, keep: Tensor | None) -> Tensor:
-        """L1 and similarity. Ignored pixels are painted over with the photograph, so that neither
-        they nor the windows that reach into them pull at anything."""
-        share = self.config.similarity
-        if keep is None:
-            return (1 - share) * (colour - photo).abs().mean() + share * (1 - ssim(colour, photo))
-        colour = torch.where(keep[..., None], colour, photo)
-        weights = keep.to(colour.dtype)
-        difference = (colour - photo).abs().sum() / (3 * weights.sum()).clamp(min=1)
-        return (1 - share) * difference + share * (1 - ssim(colour, photo, weights + 1e-9))
-
     def _regularisers(self, gaussians: Gaussians) -> Tensor | float:
         if self.config.strategy != "mcmc":
             return 0.0
@@ -220,59 +216,6 @@ class Training:
             self.config.opacity_weight * gaussians.opacities.mean()
             + self.config.scale_weight * gaussians.scales.mean() / self.photos.extent
         )
-
-
-@dataclass
-class Adjustments:
-    """What each photograph may change: its exposure and its camera's pose."""
-
-    count: int
-    pose_rate: float
-    device: str = "cpu"
-    exposure: Tensor = field(init=False)
-    poses: Tensor = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.exposure = torch.zeros(self.count, 2, 3, device=self.device, requires_grad=True)
-        self.poses = torch.zeros(self.count, 6, device=self.device, requires_grad=True)
-        self.optimizer = torch.optim.Adam(
-            [
-                {"params": [self.exposure], "lr": 1e-3},
-                {"params": [self.poses], "lr": self.pose_rate},
-            ]
-        )
-
-    def exposed(self, colour: Tensor, i: int) -> Tensor:
-        """A rendered picture (H, W, 3) with the gain and offset of photograph i."""
-        return colour * torch.exp(self.exposure[i, 0]) + self.exposure[i, 1]
-
-    def moved(self, T: Tensor, i: int) -> Tensor:
-        """The world-to-camera pose (4, 4) of photograph i, moved in the camera frame."""
-        turn = roma.rotvec_to_rotmat(self.poses[i, :3])
-        change = torch.cat((turn, self.poses[i, 3:, None]), dim=1)
-        last = torch.tensor([[0.0, 0, 0, 1]], device=T.device)
-        return torch.cat((change, last)) @ T
-
-    def step(self) -> None:
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-
-    def state(self) -> dict[str, Tensor]:
-        """Values and Adam's moments, for a checkpoint."""
-        out = {"exposure": self.exposure, "poses": self.poses}
-        for name, tensor in tuple(out.items()):
-            for part, value in self.optimizer.state.get(tensor, {}).items():
-                out[f"{name}.{part}"] = value
-        return out
-
-    @torch.no_grad()
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Goes on from such a state."""
-        for name, tensor in (("exposure", self.exposure), ("poses", self.poses)):
-            tensor.copy_(state[name])
-            moments = {k.split(".")[1]: v for k, v in state.items() if k.startswith(f"{name}.")}
-            if moments:
-                self.optimizer.state[tensor] = moments
 
 
 def first_gaussians(photos: Photos, config: TrainingConfig) -> Gaussians:
@@ -295,25 +238,3 @@ def first_gaussians(photos: Photos, config: TrainingConfig) -> Gaussians:
     return initial_gaussians(
         points, colours, degree=config.sh_degree, opacity=opacity, size=config.first_size
     )
-
-
-def evaluate(
-    gaussians: Gaussians, photos: Photos, config: TrainingConfig
-) -> list[tuple[float, float]]:
-    """PSNR (dB) and structural similarity of each photograph, over the pixels that count."""
-    out = []
-    for i in range(len(photos)):
-        with torch.no_grad():
-            camera = photos.cameras([i]).to(gaussians.means.device)
-            rendering = rasterize(gaussians, camera, mode=config.mode, backend=config.backend)
-            colour = rendering.colour[0].clamp(0, 1).cpu()
-            photo = torch.from_numpy(photos.images[i]).float() / 255
-            if photos.ignored is None:
-                out.append((psnr(colour, photo), float(ssim(colour, photo))))
-                continue
-            keep = torch.from_numpy(~photos.ignored[i])
-            if keep.any():
-                painted = torch.where(keep[..., None], colour, photo)
-                similar = float(ssim(painted, photo, keep.float()))
-                out.append((psnr(colour[keep], photo[keep]), similar))
-    return out

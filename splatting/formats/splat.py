@@ -16,7 +16,7 @@ from splatting.axes import Axes
 from splatting.formats.checks import check_count, checked_gaussians
 from splatting.formats.encodings import unit_quats
 from splatting.gaussians import Gaussians
-from splatting.harmonics import SH_C0
+from splatting.harmonics import SH_C0, sh_to_rgb
 
 AXES: Axes = "y-down"
 
@@ -52,7 +52,7 @@ def write(file: BinaryIO, gaussians: Gaussians, axes: Axes) -> None:
     """Writes Gaussians as they stand (the format cannot record `axes`)."""
     rows = np.empty(len(gaussians), _ROW)
     rows["mean"], rows["scale"] = gaussians.means.numpy(), gaussians.scales.numpy()
-    rgb = 0.5 + SH_C0 * gaussians.sh[:, 0].numpy()
+    rgb = sh_to_rgb(gaussians.sh[:, 0]).numpy()
     rgba = np.concatenate((rgb, gaussians.opacities.numpy()[:, None]), axis=1)
     rows["rgba"] = np.rint(255 * rgba.clip(0, 1))
     rows["quat"] = np.rint(128 + 128 * unit_quats(gaussians.quats.numpy())).clip(0, 255)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from recon import cli
 from recon.core.scene import Scene
@@ -79,6 +82,80 @@ def test_the_same_command_goes_on_and_another_starts_anew(
     assert json.loads(captured.out)["steps"] == 160
     assert call([*again, "--iterations", "40", "--strategy", "classic"]) == 0
     assert "goes on" not in capsys.readouterr().err
+
+
+def test_a_browser_can_watch_the_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("viser")
+    from viewer.splats import SplatPreview
+
+    seen: list[int] = []
+    monkeypatch.setattr("recon.splat.PREVIEW_SECONDS", 0.0)
+    monkeypatch.setattr(SplatPreview, "show", lambda self, *, means, **_: seen.append(len(means)))
+    source = write_nerf(tmp_path / "wall")
+    assert call(["splat", source, "--out", tmp_path / "out", "--preview", "--minutes", "0.08",
+                 "--gaussians", "400", "--json"]) == 0  # fmt: skip
+    captured = capsys.readouterr()
+    assert "preview at http://127.0.0.1:" in captured.err
+    assert seen and max(seen) <= 400
+    record = json.loads(captured.out)
+    assert 4 < record["seconds"] < 8, "the budget of minutes ends it"
+
+
+def test_the_preview_without_its_package_is_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "viser", None)
+    source = write_nerf(tmp_path / "wall")
+    assert call(["splat", source, "--out", tmp_path / "out", "--preview", *SHORT]) == 2
+    assert "recon3d[viewer]" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_gaussians_in_the_browser_have_their_shape_and_colour() -> None:
+    from recon.splat_watch import covariances
+    from tests.splatting.scenes import cloud
+
+    gaussians = cloud(20)
+    found = covariances(gaussians)
+    np.testing.assert_allclose(found, found.swapaxes(1, 2), atol=1e-12)
+    np.testing.assert_allclose(
+        np.linalg.eigvalsh(found), np.sort(gaussians.scales.numpy() ** 2, axis=1), rtol=1e-6
+    )
+    one = gaussians.scales[:1].numpy()[0]
+    quarter = replace(gaussians, quats=torch.tensor([[1.0, 0, 0, 1.0]]).expand(20, 4))
+    np.testing.assert_allclose(covariances(quarter)[0], np.diag(one[[1, 0, 2]] ** 2), atol=1e-7)
+
+
+class FakeLpips:
+    """As LPIPS is called; its network is the user's own."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __call__(self, rendered: torch.Tensor, photo: torch.Tensor) -> float:
+        assert rendered.shape == photo.shape == (120, 160, 3)
+        return 0.25
+
+
+def test_lpips_is_measured_where_its_network_is_and_left_out_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = write_nerf(tmp_path / "wall"), tmp_path / "out"
+    args = ["splat", source, "--out", out, "--iterations", "3", "--gaussians", "300"]
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
+    assert call(args) == 0
+    captured = capsys.readouterr()
+    assert "LPIPS is left out" in captured.err and "LPIPS" not in captured.out
+    assert json.loads((out / "splats.json").read_text())["lpips"] is None
+    monkeypatch.setattr("recon.evaluate.images.Lpips", FakeLpips)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "alexnet-owt-7be5be79.pth").write_bytes(b"")
+    assert call(args) == 0
+    captured = capsys.readouterr()
+    assert "left out" not in captured.err and "LPIPS 0.250" in captured.out
+    assert json.loads((out / "splats.json").read_text())["held_out"][0]["lpips"] == 0.25
 
 
 @pytest.mark.parametrize("path", ["original", "orbit", "spline"])
@@ -198,6 +275,9 @@ BAD: dict[str, tuple[Callable[[Path], Path], list[str], str]] = {
     ),
     "nothing to train on": (lambda f: write_nerf(f / "a"), ["--held-out", "1"], "--held-out"),
     "no such back-end": (lambda f: write_nerf(f / "a"), ["--backend", "vulkan"], "rasterizer"),
+    "no such network": (
+        lambda f: write_nerf(f / "a"), ["--alexnet", "no.pth"], "AlexNet's weights",
+    ),
     "no budget": (lambda f: write_nerf(f / "a"), ["--minutes", "-1"], "--minutes"),
 }  # fmt: skip
 

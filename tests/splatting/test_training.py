@@ -11,11 +11,12 @@ import torch
 from recon.core.errors import InputError, StaleSceneError
 from splatting.checkpoint import load_checkpoint, save_checkpoint
 from splatting.densify import Classic, Mcmc
+from splatting.evaluation import evaluate, fit_adjustments
 from splatting.gaussians import Gaussians
 from splatting.parameters import LearningRates, Parameters, initial_gaussians
 from splatting.photos import Photos
 from splatting.rasterize import rasterize
-from splatting.training import Training, TrainingConfig, evaluate
+from splatting.training import Training, TrainingConfig
 from tests.splatting.scenes import cloud
 
 WIDTH, HEIGHT = 36, 24
@@ -49,6 +50,10 @@ def photos_of(gaussians: Gaussians, count: int = 9) -> Photos:
     )  # fmt: skip
 
 
+def mean_scores(scores: dict[str, dict[str, float]]) -> dict[str, float]:
+    return {key: float(np.mean([s[key] for s in scores.values()])) for key in ("psnr", "ssim")}
+
+
 @pytest.mark.parametrize("strategy", ["mcmc", "classic"])
 def test_a_scene_is_learned_and_seen_from_a_held_out_camera(strategy) -> None:
     photos = photos_of(cloud(40, degree=0))
@@ -56,10 +61,10 @@ def test_a_scene_is_learned_and_seen_from_a_held_out_camera(strategy) -> None:
     assert held_out is not None and len(held_out) == 3 and len(training) == 6
     config = TrainingConfig(steps=400, most=100, strategy=strategy, sh_degree=0)
     run = Training(training, config)
-    before = np.mean(evaluate(run.gaussians, held_out, config), axis=0)
-    after = np.mean(evaluate(run.run(), held_out, config), axis=0)
-    assert after[0] > before[0] + 2.5, (before, after)
-    assert after[1] > before[1] + 0.2, (before, after)
+    before = mean_scores(evaluate(run.gaussians, held_out, config))
+    after = mean_scores(evaluate(run.run(), held_out, config))
+    assert after["psnr"] > before["psnr"] + 2.5, (before, after)
+    assert after["ssim"] > before["ssim"] + 0.2, (before, after)
     assert len(run.gaussians) <= 100
 
 
@@ -136,6 +141,39 @@ def test_a_wrong_pose_is_refined() -> None:
     centre = -moved[:3, :3].T @ moved[:3, 3]
     error = np.linalg.norm(centre.numpy() - photos.Ts_world_camera[4, :3, 3])
     assert error < 0.6 * np.linalg.norm((0.03, -0.02))
+
+
+@pytest.mark.parametrize("what", ["refine_poses", "exposure"])
+def test_a_held_out_picture_finds_its_own_pose_or_exposure(what: str) -> None:
+    truth = cloud(80, degree=0)
+    photos = photos_of(truth).take(np.array([2, 4]))
+    wrong = photos.Ts_world_camera.copy()
+    wrong[1, :3, 3] += (0.03, -0.02, 0)
+    spoiled = {
+        "refine_poses": replace(photos, Ts_world_camera=wrong),
+        "exposure": replace(photos, images=(photos.images * 0.7).astype(np.uint8)),
+    }[what]
+    config = replace(TrainingConfig(), **{what: True})
+    gaussians = truth.to(torch.float32)
+    given = evaluate(gaussians, spoiled, config)
+    fitted = evaluate(
+        gaussians, spoiled, config, adjust=fit_adjustments(gaussians, spoiled, config)
+    )
+    assert fitted["4"]["psnr"] > given["4"]["psnr"] + 5
+    if what == "refine_poses":
+        assert fitted["2"]["psnr"] > 35, "what was right stays so"
+
+
+def test_pictures_that_show_nothing_that_counts_are_not_measured() -> None:
+    photos = photos_of(cloud(10, degree=0)).take(np.arange(3))
+    ignored = np.zeros(photos.images.shape[:3], bool)
+    ignored[1], ignored[2, :5] = True, True
+    scores = evaluate(
+        cloud(10, degree=0).to(torch.float32), replace(photos, ignored=ignored), TrainingConfig(),
+        distance=lambda rendered, photo: float((rendered - photo).abs().max()),
+    )  # fmt: skip
+    assert list(scores) == ["0", "2"]
+    assert scores["2"]["lpips"] < 0.01
 
 
 def test_copies_look_like_the_one_they_came_from() -> None:
