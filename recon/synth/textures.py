@@ -49,8 +49,12 @@ def plain(height: int, width: int, color: Rgb) -> Picture:
 def rough(rng: np.random.Generator, picture: Picture, *, amount: float = 0.05) -> Picture:
     """The picture with stains and grain."""
     height, width = picture.shape[:2]
-    stains = noise(rng, height, width, slope=1.1) + 0.4 * noise(rng, height, width, slope=0.3)
-    return picture * (1 + amount * stains)[..., None]
+    # Stains are smooth and grain repeats unseen: neither needs a transform of the whole.
+    coarse = noise(rng, max(8, height // 4), max(8, width // 4), slope=1.1)
+    stains = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    fine = noise(rng, 256, 256, slope=0.3)
+    stains += 0.4 * np.tile(fine, (height // 256 + 1, width // 256 + 1))[:height, :width]
+    return picture * (1 + np.float32(amount) * stains)[..., None]
 
 
 def bricks(
@@ -68,18 +72,15 @@ def bricks(
     row = np.floor(ys / brick[1]).astype(int)
     start = (row % 2) * shift * brick[0] if shift != 1 else rng.random(row.max() + 1)[row] * 9
     column = np.floor((xs[None] + start[:, None]) / brick[0]).astype(int)
-    shades = (
-        1
-        + spread * rng.standard_normal((97, 89, 1))
-        + 0.1 * spread * rng.standard_normal((97, 89, 3))
-    )
-    shade = shades[row[:, None] % 97, column % 89]
+    tints = rng.standard_normal((97, 89, 1)) + 0.1 * rng.standard_normal((97, 89, 3))
+    faces = ((1 + spread * tints) * color).astype(np.float32)[row[:, None] % 97, column % 89]
     dy = np.abs(ys / brick[1] % 1 - 0.5)[:, None]
     dx = np.abs((xs[None] + start[:, None]) / brick[0] % 1 - 0.5)
     inside = np.minimum((0.5 - dy) * brick[1], (0.5 - dx) * brick[0]) - joint / 2
-    blend = np.clip(inside * ppm + 0.5, 0, 1)[..., None]
-    out = blend * np.array(color) * shade + (1 - blend) * np.array(mortar)
-    return rough(rng, out.astype(np.float32), amount=0.06)
+    blend = np.clip(inside * ppm + 0.5, 0, 1).astype(np.float32)[..., None]
+    between = np.array(mortar, np.float32)
+    out = between + blend * (faces - between)
+    return rough(rng, out, amount=0.06)
 
 
 def planks(rng: np.random.Generator, height: int, width: int, *, ppm: float, color: Rgb) -> Picture:
