@@ -148,15 +148,21 @@ class SplatOptions:
 class RenderOptions:
     """Which new views to render."""
 
-    path: Literal["original", "orbit", "spline", "stereo"] = "original"
+    path: Literal["original", "spline", "orbit", "orbits", "circles", "spiral", "stereo"] = (
+        "original"
+    )
     """original: the camera's own path, calmed; spline: a smooth one through a few of its places;
-    orbit: around the people, or what the cameras look at; stereo: original for two eyes."""
+    orbit: around the people, or what the cameras look at; orbits: several, nearer, farther and
+    higher; circles: about the middle of the cameras; spiral: into the scene and out again;
+    stereo: original for two eyes."""
     baseline: float = 0.065
     """Of stereo, the distance of the eyes, in metres."""
     frames: int | None = None
-    """Number of frames; by default 120 for an orbit, else as many as were trained on."""
+    """Number of frames; by default as many as were trained on, 120 for an orbit, and 240 for
+    several orbits, circles and a spiral."""
     size: Annotated[tuple[int, int] | None, arg(metavar="W H")] = None
-    """Width and height of the pictures; by default those that were trained on."""
+    """Width and height of the pictures, for example 640 480; by default those that were trained
+    on. A video's are made even."""
     depth: bool = False
     """Write depth and alpha too."""
     backend: str = "auto"

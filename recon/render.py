@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from splatting.gaussians import Gaussians
 
 FPS = 30.0
-DEFAULT_FRAMES = 120
+FRAMES = {"orbit": 120, "orbits": 240, "circles": 240, "spiral": 240}
+"""Where it is not the number of pictures that were trained on."""
 MILLIMETRES, MOST_MILLIMETRES = 1000.0, 65535
 LATER = "the cameras that filmed it are in splats.json, which recon splat writes beside it"
 
@@ -68,10 +69,10 @@ def render(
 
     watcher = watcher or Silent()
     file, record = find_splats(source)
-    if out.suffix.lower() != ".mp4" and out.exists() and not out.is_dir():
+    if not is_video(out) and out.exists() and not out.is_dir():
         raise InputError(f"expected a name ending with .mp4, or a folder, got the file {out}")
     gaussians = read_gaussians(file)
-    views = _views(gaussians, record, options, centre=_people_of(source))
+    views = _views(gaussians, record, options, out=out, centre=_people_of(source))
     shots = _shots(gaussians, views, options)
     count = len(views.eyes[0])
     with watcher.stage("render", f"{count} frames, path {options.path}") as progress:
@@ -81,7 +82,7 @@ def render(
                 yield shot
                 progress(i + 1, count)
 
-        write = _write_video if out.suffix.lower() == ".mp4" else _write_folder
+        write = _write_video if is_video(out) else _write_folder
         return write(counted(), out, views, options.depth)
 
 
@@ -131,6 +132,7 @@ def _views(
     record: dict[str, Any] | None,
     options: RenderOptions,
     *,
+    out: Path,
     centre: Array | None,
 ) -> Views:
     from splatting import paths
@@ -141,19 +143,19 @@ def _views(
                 f"--path {options.path}: expected known cameras, got a file alone; {LATER}; use "
                 "--path orbit"
             )
-        size = options.size or (640, 480)
-        eyes = _cameras_around(gaussians, options.frames or DEFAULT_FRAMES)
-        return Views(eyes=(eyes,), K=_intrinsics(0.9 * max(size), size), size=_even(size))
+        size = _size(options.size or (640, 480), out)
+        eyes = _cameras_around(gaussians, options.frames or FRAMES["orbit"])
+        return Views(eyes=(eyes,), K=_intrinsics(0.9 * max(size), size), size=size)
     Ts = record["cameras"]["Ts_world_camera"]
-    size = _even(options.size or (record["width"], record["height"]))
+    size = _size(options.size or (record["width"], record["height"]), out)
     K = _intrinsics(record["cameras"]["K"][1, 1] * size[1] / record["height"], size)
-    count = options.frames or (DEFAULT_FRAMES if options.path == "orbit" else max(len(Ts), 60))
-    if options.path == "orbit":
-        eyes = (paths.orbit(Ts, count, centre=centre),)
-    elif options.path == "spline":
-        eyes = (paths.spline(Ts, count),)
+    count = options.frames or FRAMES.get(options.path, max(len(Ts), 60))
+    around = {"orbit": paths.orbit, "orbits": paths.orbits}
+    along = {"spline": paths.spline, "circles": paths.circles, "spiral": paths.spiral}
+    if options.path in around:
+        eyes = (around[options.path](Ts, count, centre=centre),)
     else:
-        eyes = (paths.smoothed(Ts, count),)
+        eyes = (along.get(options.path, paths.smoothed)(Ts, count),)
     if options.path == "stereo":
         eyes = paths.stereo(eyes[0], options.baseline)
     return Views(eyes=eyes, K=K, size=size)
@@ -175,9 +177,13 @@ def _intrinsics(focal: float, size: tuple[int, int]) -> Array:
     return np.array([[focal, 0, size[0] / 2], [0, focal, size[1] / 2], [0, 0, 1.0]])
 
 
-def _even(size: tuple[int, int]) -> tuple[int, int]:
+def _size(size: tuple[int, int], out: Path) -> tuple[int, int]:
     """Videos have even sizes."""
-    return max(2, size[0] // 2 * 2), max(2, size[1] // 2 * 2)
+    return (size[0] // 2 * 2, size[1] // 2 * 2) if is_video(out) else size
+
+
+def is_video(out: Path) -> bool:
+    return out.suffix.lower() == ".mp4"
 
 
 def _shots(gaussians: Gaussians, views: Views, options: RenderOptions) -> Iterator[Shot]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
@@ -13,6 +15,12 @@ from recon.core.geometry import Array, nearest_rotation
 KEYFRAMES = 8
 SMOOTHING_SHARE = 0.03
 FULL_CIRCLE = np.radians(300)
+ROUNDS = 3
+ORBIT_SCALE, ORBIT_LIFT = 0.25, 0.4
+"""Of several orbits: change of the radius either way, and rise, both in radii."""
+SPIRAL_DEPTH = 0.35
+SPREADS = (0.05, 0.2)
+"""Least and greatest radius of paths that face forward, in distances to the focus."""
 
 
 def smoothed(Ts_world_camera: Array, count: int) -> Array:
@@ -52,25 +60,112 @@ def orbit(Ts_world_camera: Array, count: int, *, centre: Array | None = None) ->
         centre: (3,) to look at; default the point nearest to all the cameras' axes.
     """
     Ts = _checked(Ts_world_camera)
+    ring = _Ring.of(Ts, centre)
+    return ring.cameras(2 * np.pi * np.arange(count) / count)
+
+
+def orbits(Ts_world_camera: Array, count: int, *, centre: Array | None = None) -> Array:
+    """Several rounds of `orbit`, (count, 4, 4), nearer, farther and higher as they go.
+
+    One of CAT3D's kinds of paths (Gao et al. 2024: orbits of several scales and heights around
+    the centre of the scene). Ends where it begins.
+    """
+    Ts = _checked(Ts_world_camera)
+    ring = _Ring.of(Ts, centre)
+    share = 2 * np.pi * np.arange(count) / count
+    lift = ORBIT_LIFT * ring.radius * (1 - np.cos(share)) / 2
+    return ring.cameras(ROUNDS * share, scale=1 + ORBIT_SCALE * np.sin(share), lift=lift)
+
+
+def circles(Ts_world_camera: Array, count: int) -> Array:
+    """Circles of growing and shrinking radius about a camera in the middle, (count, 4, 4), that
+    all look at what the cameras look at.
+
+    One of CAT3D's kinds of paths (Gao et al. 2024: forward-facing circles of several scales and
+    offsets). Ends where it begins.
+    """
+    share = 2 * np.pi * np.arange(count) / count
+    return _before(Ts_world_camera, ROUNDS * share, radius=0.4 + 0.3 * (1 - np.cos(share)))
+
+
+def spiral(Ts_world_camera: Array, count: int) -> Array:
+    """Along a cylinder into the scene and out again, (count, 4, 4).
+
+    One of CAT3D's kinds of paths (Gao et al. 2024: spirals along a cylinder). Ends where it begins.
+    """
+    share = 2 * np.pi * np.arange(count) / count
+    ahead = SPIRAL_DEPTH * (1 - np.cos(share)) / 2
+    return _before(Ts_world_camera, ROUNDS * share, radius=np.full(count, 0.7), ahead=ahead)
+
+
+def _before(
+    Ts_world_camera: Array, turn: Array, *, radius: Array, ahead: Array | float = 0.0
+) -> Array:
+    """Cameras turned by `turn` (T,) about the axis from the middlemost camera to the focus.
+
+    Args:
+        radius: (T,) in spreads of the cameras. ahead: (T,) in distances to the focus.
+    """
+    Ts = _checked(Ts_world_camera)
+    centres, focus = Ts[:, :3, 3], focus_of(Ts)
+    off = np.linalg.norm(centres - centres.mean(0), axis=1)
+    middle = centres[off.argmin()]
+    distance = float(np.linalg.norm(focus - middle))
+    base = look_at(middle[None], focus, _up(Ts))[0]
+    # Cameras that went all around would make a circle around everything.
+    spread = float(np.clip(np.percentile(off, 80), *(s * distance for s in SPREADS)))
+    across = np.cos(turn)[:, None] * base[:3, 0] + np.sin(turn)[:, None] * base[:3, 1]
+    onward = np.broadcast_to(ahead, turn.shape)[:, None] * distance * base[:3, 2]
+    return look_at(middle + spread * radius[:, None] * across + onward, focus, -base[:3, 1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ring:
+    """The circle around `centre` on which cameras were, on the whole, and their arc of it."""
+
+    centre: Array
+    up: Array
+    ahead: Array
+    radius: float
+    height: float
+    arc: tuple[float, float]
+
+    @classmethod
+    def of(cls, Ts: Array, centre: Array | None) -> _Ring:
+        up = _up(Ts)
+        centre = focus_of(Ts) if centre is None else np.asarray(centre, float)
+        offsets = Ts[:, :3, 3] - centre
+        heights = offsets @ up
+        flat = offsets - heights[:, None] * up
+        ahead = flat.mean(0)
+        if np.linalg.norm(ahead) < 1e-3 * np.linalg.norm(flat, axis=1).max():  # all around
+            ahead = flat[0]
+        ahead = ahead / np.linalg.norm(ahead)
+        angles = np.arctan2(flat @ np.cross(up, ahead), flat @ ahead)
+        low, high = np.percentile(angles, [2, 98]).tolist()
+        return cls(
+            centre=centre, up=up, ahead=ahead, arc=(low, high), height=float(np.median(heights)),
+            radius=float(np.median(np.linalg.norm(flat, axis=1))),
+        )  # fmt: skip
+
+    def cameras(
+        self, turn: Array, *, scale: Array | float = 1.0, lift: Array | float = 0.0
+    ) -> Array:
+        """Cameras (T, 4, 4) at phases `turn` (T,), with the radius times `scale`, `lift` higher."""
+        low, high = self.arc
+        if high - low < FULL_CIRCLE:
+            turn = (low + high) / 2 + (high - low) / 2 * np.sin(turn)
+        circle = np.cos(turn)[:, None] * self.ahead
+        circle += np.sin(turn)[:, None] * np.cross(self.up, self.ahead)
+        radius, height = (np.broadcast_to(x, turn.shape)[:, None] for x in (scale, lift))
+        places = self.centre + self.radius * radius * circle + (self.height + height) * self.up
+        return look_at(places, self.centre, self.up)
+
+
+def _up(Ts: Array) -> Array:
+    """The cameras' common upward direction."""
     up = -Ts[:, :3, 1].mean(0)
-    up /= np.linalg.norm(up)
-    centre = focus_of(Ts) if centre is None else np.asarray(centre, float)
-    offsets = Ts[:, :3, 3] - centre
-    heights = offsets @ up
-    flat = offsets - heights[:, None] * up
-    ahead = flat.mean(0)
-    if np.linalg.norm(ahead) < 1e-3 * np.linalg.norm(flat, axis=1).max():  # all around
-        ahead = flat[0]
-    ahead = ahead / np.linalg.norm(ahead)
-    aside = np.cross(up, ahead)
-    angles = np.arctan2(flat @ aside, flat @ ahead)
-    turn = 2 * np.pi * np.arange(count) / count
-    low, high = np.percentile(angles, [2, 98])
-    if high - low < FULL_CIRCLE:
-        turn = (low + high) / 2 + (high - low) / 2 * np.sin(turn)
-    radius = np.median(np.linalg.norm(flat, axis=1))
-    circle = np.cos(turn)[:, None] * ahead + np.sin(turn)[:, None] * aside
-    return look_at(centre + radius * circle + np.median(heights) * up, centre, up)
+    return up / np.linalg.norm(up)
 
 
 def stereo(Ts_world_camera: Array, baseline: float) -> tuple[Array, Array]:

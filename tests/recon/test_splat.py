@@ -158,7 +158,7 @@ def test_lpips_is_measured_where_its_network_is_and_left_out_else(
     assert json.loads((out / "splats.json").read_text())["held_out"][0]["lpips"] == 0.25
 
 
-@pytest.mark.parametrize("path", ["original", "orbit", "spline"])
+@pytest.mark.parametrize("path", ["original", "orbit", "orbits", "spline", "circles", "spiral"])
 def test_a_path_is_rendered_to_a_video(path: str, splats: Path, tmp_path: Path) -> None:
     out = tmp_path / "view.mp4"
     assert call(["render", splats, "--path", path, "--frames", "4", "--size", "64", "48",
@@ -185,9 +185,10 @@ def test_two_eyes_with_depth_are_rendered_to_pictures(splats: Path, tmp_path: Pa
 def test_a_file_alone_can_be_orbited(splats: Path, tmp_path: Path) -> None:
     file = tmp_path / "alone.ply"
     file.write_bytes((splats / "splats.ply").read_bytes())
-    assert call(["render", file, "--path", "orbit", "--frames", "2", "--size", "64", "48",
+    assert call(["render", file, "--path", "orbit", "--frames", "2", "--size", "65", "49",
                  "-o", tmp_path / "o"]) == 0  # fmt: skip
-    assert len(list((tmp_path / "o").glob("frame*.png"))) == 2
+    pictures = [cv2.imread(str(png)) for png in (tmp_path / "o").glob("frame*.png")]
+    assert [p is not None and p.shape for p in pictures] == [(49, 65, 3)] * 2
 
 
 def test_a_scene_is_trained_without_its_people(

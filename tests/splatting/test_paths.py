@@ -7,7 +7,17 @@ import pytest
 
 from recon.core.errors import InputError
 from recon.core.geometry import rotvec_to_matrix
-from splatting.paths import focus_of, look_at, orbit, smoothed, spline, stereo
+from splatting.paths import (
+    circles,
+    focus_of,
+    look_at,
+    orbit,
+    orbits,
+    smoothed,
+    spiral,
+    spline,
+    stereo,
+)
 
 UP = np.array([0.0, 0, 1])
 TARGET = np.array([1.0, -2, 0.5])
@@ -44,6 +54,40 @@ def test_an_orbit_goes_as_far_around_as_the_cameras_did(degrees: float, covered:
     assert np.ptp(angles) == pytest.approx(covered, abs=5)
     gap = np.linalg.norm(Ts[0, :3, 3] - Ts[-1, :3, 3])
     assert gap < 0.2, "it ends where it begins"
+
+
+@pytest.mark.parametrize("path", [orbits, circles, spiral], ids=lambda path: path.__name__)
+def test_a_path_of_several_rounds_is_smooth_closed_and_looks_at_the_focus(path) -> None:
+    Ts = path(arc(90), 240)
+    ahead = TARGET - Ts[:, :3, 3]
+    distances = np.linalg.norm(ahead, axis=1)
+    assert np.allclose(Ts[:, :3, 2], ahead / distances[:, None], atol=1e-6)
+    assert np.allclose(np.linalg.det(Ts[:, :3, :3]), 1)
+    assert (Ts[:, 2, 1] < 0).all(), "upright"
+    steps = np.linalg.norm(Ts[:, :3, 3] - np.roll(Ts[:, :3, 3], 1, axis=0), axis=1)
+    assert steps.max() < 0.25, "without jumps, and it ends where it begins"
+    assert distances.min() > 1.5, "it stays out of what it looks at"
+
+
+def test_orbits_vary_in_radius_and_only_rise() -> None:
+    offsets = orbits(arc(360), 240)[:, :3, 3] - TARGET
+    radii = np.linalg.norm(offsets[:, :2], axis=1)
+    assert np.allclose([radii.min(), radii.max()], [2.25, 3.75], atol=0.05)
+    assert np.allclose([offsets[:, 2].min(), offsets[:, 2].max()], [0.5, 1.7], atol=0.05)
+
+
+def test_a_spiral_goes_in_and_circles_keep_their_distance() -> None:
+    near, flat = (
+        np.linalg.norm(path(arc(90), 240)[:, :3, 3] - TARGET, axis=1) for path in (spiral, circles)
+    )
+    assert near.min() < 0.72 * near.max() and near.argmin() == pytest.approx(120, abs=40)
+    assert np.ptp(flat) < 0.1
+
+
+def test_paths_that_face_forward_need_no_parallax() -> None:
+    Ts = arc(90, 5)
+    Ts[:, :3, 3] = Ts[0, :3, 3]  # turned on the spot
+    assert np.isfinite(circles(Ts, 10)).all() and np.isfinite(spiral(Ts, 10)).all()
 
 
 def test_a_spline_passes_through_its_keyframes() -> None:
