@@ -10,6 +10,7 @@ import numpy as np
 
 from body.models import load_body_model
 from body.models.base import BodyModel, ParamSpec
+from recon.core.contacts import contact_probabilities
 from recon.core.errors import InputError
 from recon.core.geometry import Array, rotvec_to_matrix
 from recon.core.people import BodyPoses, BodyShape
@@ -37,7 +38,8 @@ class Performer:
 
     Args:
         shape: of the body model. stature: metres. action: what the motion is called.
-        poses: in the world. contacts: (T, 4) probability that each of FOOT_POINTS stands still.
+        poses: in the world. contacts: (T, 4) probability that each of FOOT_POINTS stands still;
+            exact for procedural motion, estimated for recordings.
         keypoints: (T, 33, 3) metres, BlazePose order, in the world.
         props: what the motion stands or sits on.
     """
@@ -153,13 +155,16 @@ def _recorded(path: Path, rig: Rig, times: Array) -> MotionClip:
 
 def _performer(model: BodyModel, shape: Array, rig: Rig, clip: MotionClip) -> Performer:
     contacts = clip.contacts
+    if contacts is None:  # a recording does not tell: what its soles do is the best there is
+        up = np.array([0.0, 0.0, 1.0])
+        contacts = contact_probabilities(rig.soles(clip.poses), clip.times, up=up)
     return Performer(
         shape=BodyShape(model=model.name, names=model.param_spec.names, values=shape),
         rig=rig,
         stature=model.rest_body(shape).stature,
         action=clip.name,
         poses=clip.poses,
-        contacts=np.zeros((len(clip.poses.root), 4)) if contacts is None else contacts,
+        contacts=contacts,
         keypoints=model.keypoints(shape, clip.poses, "blazepose"),
         props=tuple(clip.props),
     )

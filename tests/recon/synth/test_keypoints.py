@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from recon.core.errors import InputError
 from recon.core.geometry import invert_transform, make_transform, transform_points
 from recon.core.placed import place_camera
+from recon.motion import procedural, save_motion
 from recon.synth import (
     CAMERA_MOVES,
     CLEAN,
@@ -111,6 +113,19 @@ def test_any_frame_rate_is_the_same_camera_path() -> None:
     slow = keypoint_world(replace(SPEC, people=1, frames=61, fps=30)).staged
     apart = fast.Ts_world_camera[::2, :3, 3] - slow.Ts_world_camera[:, :3, 3]
     assert np.linalg.norm(apart, axis=1).max() < 0.1
+
+
+def test_recorded_motion_on_another_body(tmp_path: Path) -> None:
+    rig = keypoint_world(replace(SPEC, people=1, frames=4)).truth.rigs[0]
+    clip = procedural("walk", rig, seconds=3.0, seed=5, speed=1.2)
+    save_motion(clip, tmp_path / "walk.npz")
+    spec = WorldSpec(seed=6, camera="forward", frames=60, motions=(tmp_path / "walk.npz",))
+    (motion,) = keypoint_world(spec).truth.world_motions
+    walked = np.linalg.norm(motion.poses_world.root[-1] - motion.poses_world.root[0])
+    assert walked == pytest.approx(1.2 * 59 / 30, rel=0.25)  # legs of another length
+    assert 0.3 < motion.contacts.mean() < 0.9
+    with pytest.raises(InputError, match="--frames"):
+        keypoint_world(replace(spec, frames=300))
 
 
 @pytest.mark.parametrize(
