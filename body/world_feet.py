@@ -29,9 +29,9 @@ class WorldNoise:
     """How far evidence is trusted: standard deviations; a huge one switches it off."""
 
     pose_prior: bool = True
-    correlation: float = 0.2
+    correlation: float = 0.15
     """Seconds over which errors of keypoints and priors stay alike: each counts once in them."""
-    level_acceleration: float = 0.5
+    level_acceleration: float = 0.8
     """Spectral density of the pelvis's acceleration along the ground, m/s^2 per sqrt(Hz)."""
     vertical_acceleration: float = 1.5
     turn_acceleration: float = 4.0
@@ -42,7 +42,7 @@ class WorldNoise:
     leg_acceleration: float = 20.0
     burst: float = 0.05
     """As in `body.solver.Noise`."""
-    contact_drift: float = 0.02
+    contact_drift: float = 0.025
     """How far a standing sole point wanders, metres per sqrt(second)."""
     slip: float = 0.3
     """m/s beyond which a contact is taken to be none (Geman-McClure)."""
