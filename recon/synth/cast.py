@@ -83,7 +83,8 @@ def cast(
     # Those who travel keep together; with a camera that stays, they walk about.
     speed = rng.uniform(0.9, 1.4) if "run" not in chosen else rng.uniform(2.0, 2.7)
     radius = 1.5 if people == 1 else 0.6
-    stays = move in ("static", "swaying", "orbiting")
+    together = set(chosen) <= set(TRAVELLING)  # who walks off leaves the others out of the picture
+    stays = move in ("static", "swaying", "orbiting") or not together
     performers = []
     for k in range(people):
         shape = random_shape(model.param_spec, rng)

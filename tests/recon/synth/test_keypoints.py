@@ -115,6 +115,13 @@ def test_any_frame_rate_is_the_same_camera_path() -> None:
     assert np.linalg.norm(apart, axis=1).max() < 0.1
 
 
+@pytest.mark.parametrize("move", CAMERA_MOVES)
+def test_nobody_walks_off_while_others_stay(move: CameraMove) -> None:
+    spec = WorldSpec(seed=3, camera=move, people=2, frames=90, fps=10, actions=("walk", "reach"))
+    one, other = (m.poses_world.root for m in keypoint_world(spec).truth.world_motions)
+    assert np.linalg.norm(one - other, axis=1).max() < 3.5
+
+
 def test_recorded_motion_on_another_body(tmp_path: Path) -> None:
     rig = keypoint_world(replace(SPEC, people=1, frames=4)).truth.rigs[0]
     clip = procedural("walk", rig, seconds=3.0, seed=5, speed=1.2)
