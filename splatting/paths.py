@@ -113,7 +113,8 @@ def _before(
     distance = float(np.linalg.norm(focus - middle))
     base = look_at(middle[None], focus, _up(Ts))[0]
     # Cameras that went all around would make a circle around everything.
-    spread = float(np.clip(np.percentile(off, 80), *(s * distance for s in SPREADS)))
+    least, most = (share * distance for share in SPREADS)
+    spread = float(np.clip(np.percentile(off, 80), least, most))
     across = np.cos(turn)[:, None] * base[:3, 0] + np.sin(turn)[:, None] * base[:3, 1]
     onward = np.broadcast_to(ahead, turn.shape)[:, None] * distance * base[:3, 2]
     return look_at(middle + spread * radius[:, None] * across + onward, focus, -base[:3, 1])
