@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.common import Row, main
 from benchmarks.world_cost import measure_cost
+from benchmarks.world_gaps import measure_gaps
 from benchmarks.world_rendered import measure_rendered
 from benchmarks.world_scale import measure_scale
 from benchmarks.world_videos import measure_videos
@@ -22,6 +23,7 @@ def measure(quick: bool, pictures: Path | None) -> Iterator[Row]:
     yield from measure_rendered(quick=quick, pictures=pictures)
     yield from measure_videos(quick=quick, pictures=pictures)
     yield from measure_cost(quick=quick)
+    yield from measure_gaps(quick=quick)
     yield from measure_scale(quick=quick)
 
 

@@ -15,7 +15,7 @@ from body.world import WorldConfig
 from recon import __version__
 from recon.core.scene import Scene, StageName
 from recon.core.stage import StageReport
-from recon.synth import WorldSpec, keypoint_world, make_world
+from recon.synth import SensorNoise, WorldSpec, keypoint_world, make_world
 from slam.shot_worlds import place_shots
 
 FRAMES = (500, 1000, 3000)
@@ -38,9 +38,10 @@ def measure_cost(*, quick: bool) -> Iterator[Row]:
     yield row("cost of a frame, longest / shortest clip", growth, "x", at_most=1.5)
 
 
-def fitted_scene(spec: WorldSpec, folder: Path) -> Scene:
+def fitted_scene(spec: WorldSpec, folder: Path, *, sensor: SensorNoise | None = None) -> Scene:
     """A scene of a world without pixels, seen with a network's errors, its bodies fitted."""
-    scene, seen = make_world(spec, folder / "scene", pixels=False), keypoint_world(spec)
+    scene = make_world(spec, folder / "scene", pixels=False)
+    seen = keypoint_world(spec, sensor=sensor)
     results: dict[StageName, tuple[str, list]] = {
         "people": ("people.npz", seen.tracks),
         "camera": ("camera.npz", [seen.camera]),

@@ -55,7 +55,8 @@ SHOWN = (
 
 _PARTS = (
     "joint", "reprojection", "pose_prior", "contact", "floor", "smoothness", "posture",
-    "refine_scale", "refine_gravity", "refine_camera", "foot_lock",
+    "refine_scale", "refine_gravity", "refine_camera", "motion_prior",
+    "foot_lock",
 )  # fmt: skip
 ABLATIONS: Mapping[str, WorldConfig] = {
     f"without {part}": replace(WorldConfig(), **{part: False}) for part in _PARTS

@@ -44,6 +44,7 @@ class WorldConfig(PathConfig):
         posture: who travels faces where he goes, upright.
         refine_scale, refine_gravity: let people correct what `place` found.
         refine_camera: let people correct the path of a camera that moves.
+        motion_prior: fill in frames in which a person was hidden as people move.
         foot_lock: bend the legs so that feet in contact stay in place.
         blend_seconds: fading of the foot lock.
         depth_model: folder or name of a metric depth network that `place` may ask, or None.
@@ -60,6 +61,7 @@ class WorldConfig(PathConfig):
     refine_scale: bool = True
     refine_gravity: bool = True
     refine_camera: bool = True
+    motion_prior: bool = True
     foot_lock: bool = True
     blend_seconds: float = 0.1
     depth_model: str | None = None
@@ -242,7 +244,11 @@ def _solve(
 def _problem(
     person: Person, seen: Seen, start: BodyPoses, config: WorldConfig
 ) -> tuple[PersonProblem, BodyState]:
-    motion = person.motion
+    motion, prior = person.motion, None
+    if config.motion_prior and not motion.observed.all():
+        from body.motion_prior_term import hidden_frames  # it needs torch, which takes seconds
+
+        start, prior = hidden_frames(start, seen.times, observed=motion.observed, rig=person.rig)
     shape = motion.shape.values
     body = BodyState(shape=shape, root=start.root, rotations=start.rotations[:, :NUM_BODY].copy())
     if isinstance(seen, SeenKeypoints):
@@ -258,6 +264,7 @@ def _problem(
     problem = PersonProblem(
         rest=rest, seen=seen, frames=motion.frame_idx, noise=config.noise(),
         contacts=np.zeros((count, 4)), travel=np.zeros((count, 2)) if config.posture else None,
+        prior=prior,
     )  # fmt: skip
     return problem, body
 
