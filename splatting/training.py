@@ -14,6 +14,7 @@ from torch import Tensor
 from recon.core.errors import InputError
 from splatting.adjustments import Adjustments
 from splatting.densify import Classic, Mcmc, Strategy
+from splatting.densify_gsplat import GsplatStrategy
 from splatting.gaussians import MAX_SH_DEGREE, Cameras, Gaussians
 from splatting.losses import photo_loss, psnr
 from splatting.parameters import LearningRates, Parameters, initial_gaussians
@@ -94,12 +95,7 @@ class Training:
         self.generator = np.random.default_rng(config.seed)
         start = gaussians if gaussians is not None else first_gaussians(photos, config)
         self.parameters = Parameters(start.to(device), LearningRates(), photos.extent)
-        if config.strategy == "mcmc":
-            self.strategy: Strategy = Mcmc(most=config.most, seed=config.seed)
-        elif config.strategy == "classic":
-            self.strategy = Classic(most=config.most, seed=config.seed)
-        else:
-            raise InputError(f"expected strategy 'mcmc' or 'classic', got '{config.strategy}'")
+        self.strategy = _strategy(config, photos.extent, device)
         self.adjust = Adjustments(
             len(photos), pose_rate=config.pose_rate, extent=photos.extent, device=device
         )
@@ -216,6 +212,17 @@ class Training:
             self.config.opacity_weight * gaussians.opacities.mean()
             + self.config.scale_weight * gaussians.scales.mean() / self.photos.extent
         )
+
+
+def _strategy(config: TrainingConfig, extent: float, device: str) -> Strategy:
+    """On CUDA gsplat's own, elsewhere ours of the same semantics."""
+    if config.strategy not in ("mcmc", "classic"):
+        raise InputError(f"expected strategy 'mcmc' or 'classic', got '{config.strategy}'")
+    if device.startswith("cuda") and config.backend in ("auto", "gsplat"):
+        return GsplatStrategy(config.strategy, most=config.most, extent=extent)
+    if config.strategy == "mcmc":
+        return Mcmc(most=config.most, seed=config.seed)
+    return Classic(most=config.most, seed=config.seed)
 
 
 def first_gaussians(photos: Photos, config: TrainingConfig) -> Gaussians:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import roma
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from splatting.backends.base import draw_each
 from splatting.gaussians import Cameras, Gaussians
@@ -87,7 +88,8 @@ def blend(splats: Tensor, radii_px: Tensor, size: tuple[int, int]) -> Tensor:
     splats = splats[drawn]
     splats = splats[torch.argsort(splats[:, 9], stable=True)]
     rows = torch.arange(height, device=splats.device).split(ROWS_AT_ONCE)
-    return torch.cat([_blend_rows(splats, y, width) for y in rows])
+    # Made again for the backward pass: every Gaussian at every pixel would not fit in memory.
+    return torch.cat([checkpoint(_blend_rows, splats, y, width, use_reentrant=False) for y in rows])
 
 
 def _blend_rows(splats: Tensor, rows: Tensor, width: int) -> Tensor:
