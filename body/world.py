@@ -314,11 +314,11 @@ def pixel_shift(
     *,
     camera: CameraTrajectory,
 ) -> float:
-    """Mean distance in px between the body joints' projections before and after this stage."""
+    """Mean px between the projections of joints before and after this stage, in observed frames."""
     Ts = invert_transform(placement.Ts_world_camera[motion.frame_idx])
     after = transform_points(Ts, world.joints_world)[:, :22]
     before = motion.joints_camera[:, :22]
-    ahead = (before[..., 2] > 0.1) & (after[..., 2] > 0.1)
+    ahead = (before[..., 2] > 0.1) & (after[..., 2] > 0.1) & motion.observed[:, None]
     if not ahead.any():
         return 0.0
     project = camera.intrinsics.project
