@@ -23,7 +23,7 @@ from benchmarks.common import DATA, Row, main, row
 from benchmarks.splatting_cost import cost_rows, gradient_rows
 from recon.core.geometry import umeyama
 from recon.options import RenderOptions, RunOptions, SplatOptions
-from recon.pipeline import find_camera
+from recon.pipeline import CAMERA_FORMATS, find_camera
 from recon.render import render
 from recon.runner import Silent
 from recon.splat import splat, training_config
@@ -97,7 +97,9 @@ def handheld_rows(quick: bool) -> Iterator[Row]:
     options = SplatOptions(iterations=steps, every=1, held_out=HELD_OUT_FRAMES, scale=0.5)
     with tempfile.TemporaryDirectory(prefix="recon3d-handheld-") as name:
         scene = find_camera(
-            DATA / "handheld_rgb", Path(name) / "scene", RunOptions(people="none", fps=30.0)
+            DATA / "handheld_rgb",
+            Path(name) / "scene",
+            RunOptions(people="none", fps=30.0, formats=CAMERA_FORMATS),
         )
         ours = load_photos(scene.path, options, Silent()).photos
     scores = {}
@@ -197,7 +199,11 @@ def background_rows(pictures: Path | None) -> Iterator[Row]:
     """Videos of a moving person as splats without that person; new views beside the JSON."""
     for clip in FILMED:
         with tempfile.TemporaryDirectory(prefix="recon3d-filmed-") as name:
-            scene = find_camera(DATA / "videos" / f"{clip}.mp4", Path(name) / "scene", RunOptions())
+            scene = find_camera(
+                DATA / "videos" / f"{clip}.mp4",
+                Path(name) / "scene",
+                RunOptions(formats=CAMERA_FORMATS),
+            )
             result = splat(scene.path, None, SplatOptions(iterations=1500))
             yield row(f"{clip} without the person: PSNR", result["psnr"], "dB")
             yield row(f"{clip} without the person: SSIM", result["ssim"], "")

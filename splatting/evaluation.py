@@ -41,7 +41,11 @@ def evaluate(
         if keep is not None and not keep.any():
             continue
         with torch.no_grad():
-            colour = _drawn(gaussians, photos, config, i, adjust and adjust[i]).clamp(0, 1).cpu()
+            colour = (
+                _drawn(gaussians, photos, config, i, None if adjust is None else adjust[i])
+                .clamp(0, 1)
+                .cpu()
+            )
             # What does not count is painted over: there the pictures are equal.
             painted = colour if keep is None else torch.where(keep[..., None], colour, photo)
             weights = None if keep is None else keep.float()
