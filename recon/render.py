@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 FPS = 30.0
 FRAMES = {"orbit": 120, "orbits": 240, "circles": 240, "spiral": 240}
 """Where it is not the number of pictures that were trained on."""
+OTHER_VIDEOS = (".avi", ".gif", ".m4v", ".mkv", ".mov", ".webm")
 MILLIMETRES, MOST_MILLIMETRES = 1000.0, 65535
 LATER = "the cameras that filmed it are in splats.json, which recon splat writes beside it"
 
@@ -69,8 +70,10 @@ def render(
 
     watcher = watcher or Silent()
     file, record = find_splats(source)
-    if not is_video(out) and out.exists() and not out.is_dir():
-        raise InputError(f"expected a name ending with .mp4, or a folder, got the file {out}")
+    if out.suffix.lower() in OTHER_VIDEOS or (
+        not is_video(out) and out.exists() and not out.is_dir()
+    ):
+        raise InputError(f"expected a name ending with .mp4, or a folder, got {out}")
     gaussians = read_gaussians(file)
     views = _views(gaussians, record, options, out=out, centre=_people_of(source))
     shots = _shots(gaussians, views, options)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from splatting.photos import Photos
 
 MOST_FRAMES = 150
-LONG_SIDE = 640
+LONG_SIDE, MIN_SIDE = 640, 16
 _COLMAP_MODELS = ("sparse/0", "sparse", "colmap", ".")
 _NO_PARALLAX = (
     "the camera stands at one place: pictures from there will be right, but nothing tells how far "
@@ -47,17 +47,36 @@ def load_photos(source: Path, options: SplatOptions, watcher: Watcher) -> Loaded
 
     if (source / "scene.json").exists():
         return _of_scene(Scene.open(source), options, watcher)
+    scale = options.scale or 1.0
     if (source / "transforms.json").exists():
-        return Loaded(photos=load_nerf(source, scale=options.scale or 1.0))
+        return _given(load_nerf(source, scale=scale))
     for name in _COLMAP_MODELS:
         folder = source / name
         if any((folder / f"cameras{suffix}").exists() for suffix in (".bin", ".txt")):
             images = source / "images" if (source / "images").is_dir() else source
-            return Loaded(photos=load_colmap(folder, images, scale=options.scale or 1.0))
+            return _given(load_colmap(folder, images, scale=scale))
     raise InputError(
         f"expected a scene, a folder with transforms.json, or a COLMAP folder (images and "
         f"sparse/0), got {source}; make a scene with: recon run VIDEO"
     )
+
+
+def _given(photos: Photos) -> Loaded:
+    """Somebody's photographs, and how many of them could not be used."""
+    height, width = photos.images.shape[1:3]
+    _check_side(width, height)
+    if not photos.left_out:
+        return Loaded(photos=photos)
+    listed = len(photos) + photos.left_out
+    note = f"{photos.left_out} of {listed} listed pictures are missing or cannot be read: left out"
+    return Loaded(photos=photos, notes=(note,))
+
+
+def _check_side(width: int, height: int) -> None:
+    if min(width, height) < MIN_SIDE:
+        raise InputError(
+            f"--scale: expected pictures of {MIN_SIDE} px or more, got {width}x{height}"
+        )
 
 
 def _of_scene(scene: Scene, options: SplatOptions, watcher: Watcher) -> Loaded:
@@ -74,8 +93,7 @@ def _of_scene(scene: Scene, options: SplatOptions, watcher: Watcher) -> Loaded:
     camera, placed, info = scene.camera, placed_camera(scene), scene.video
     scale = options.scale or min(1.0, LONG_SIDE / max(info.width, info.height))
     width, height = round(info.width * scale), round(info.height * scale)
-    if min(width, height) < 16:
-        raise InputError(f"--scale: expected pictures of 16 px or more, got {width}x{height}")
+    _check_side(width, height)
     usable = np.flatnonzero(placed.tracked)
     every = options.every or -(-len(usable) // MOST_FRAMES)
     masks_of = people_masks(scene.tracks, info)

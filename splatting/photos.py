@@ -15,6 +15,7 @@ from recon.core.errors import InputError
 from splatting.gaussians import Cameras
 
 MIN_PHOTOS = 2
+ROTATION_TOLERANCE = 0.01
 OPENGL_TO_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
@@ -26,7 +27,8 @@ class Photos:
         images: (C, H, W, 3) uint8 RGB. Ts_world_camera: (C, 4, 4) metres, OpenCV camera frame.
         Ks: (C, 3, 3) px. names: one per picture. ignored: (C, H, W) bool, pixels that show what
             is not to be learned (people); None if there are none. points, colours: (N, 3) of the
-            scene, RGB in 0 to 1; None if not known.
+            scene, RGB in 0 to 1; None if not known. left_out: how many more were listed, but are
+            missing or cannot be read.
     """
 
     images: np.ndarray
@@ -36,6 +38,7 @@ class Photos:
     ignored: np.ndarray | None = None
     points: np.ndarray | None = None
     colours: np.ndarray | None = None
+    left_out: int = 0
 
     def __post_init__(self) -> None:
         count = len(self.images)
@@ -47,8 +50,23 @@ class Photos:
                 raise InputError(f"expected {name} of shape {(count, *tail)}, got {array.shape}")
             if not np.isfinite(array).all():
                 raise InputError(f"expected finite {name}, got NaN or infinity")
+        self._check_cameras()
         if self.points is not None and not np.isfinite(self.points).all():
             raise InputError("expected finite points, got NaN or infinity")
+
+    def _check_cameras(self) -> None:
+        turns = self.Ts_world_camera[:, :3, :3]
+        squares = np.abs(turns @ turns.swapaxes(1, 2) - np.eye(3)).max(axis=(1, 2))
+        wrong = (squares > ROTATION_TOLERANCE) | (np.linalg.det(turns) < 0)
+        for name, bad in {
+            "a rotation (orthonormal, determinant 1)": wrong,
+            "a positive focal length": (self.Ks[:, [0, 1], [0, 1]] <= 0).any(axis=1),
+        }.items():
+            if bad.any():
+                raise InputError(
+                    f"expected {name} of every camera, got {bad.sum()} without, first that of "
+                    f"{self.names[int(bad.argmax())]}; correct the cameras, or take it out"
+                )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -127,7 +145,7 @@ def load_nerf(folder: Path, *, scale: float = 1.0) -> Photos:
     path = folder / "transforms.json"
     try:
         data = json.loads(path.read_text())
-        frames, width = data["frames"], float(data["w"])
+        frames, width, height = data["frames"], float(data["w"]), float(data.get("h", 0))
         fx = float(data.get("fl_x") or 0.5 * width / np.tan(0.5 * data["camera_angle_x"]))
         K = np.array([[fx, 0, data["cx"]], [0, data.get("fl_y", fx), data["cy"]], [0, 0, 1.0]])
         distortion = np.array([float(data.get(key, 0)) for key in ("k1", "k2", "p1", "p2")])
@@ -143,6 +161,7 @@ def load_nerf(folder: Path, *, scale: float = 1.0) -> Photos:
         # OpenCV warns on its own where there is no file.
         image = cv2.imread(str(file), cv2.IMREAD_COLOR_RGB) if file.is_file() else None
         if image is not None:
+            _check_size(file, image.shape, (width, height or image.shape[0]))
             picture, outside = undistorted(np.asarray(image), K, distortion, scale)
             images.append(picture)
             empty.append(outside)
@@ -156,6 +175,7 @@ def load_nerf(folder: Path, *, scale: float = 1.0) -> Photos:
         Ks=np.repeat(_scaled(K, scale)[None], len(kept), axis=0),
         names=tuple(files[i].name for i in kept),
         ignored=_ignored(empty),
+        left_out=len(files) - len(kept),
     )
 
 
@@ -178,6 +198,7 @@ def load_colmap(model: Path, images: Path, *, scale: float = 1.0) -> Photos:
         if image is None or not view.has_pose:
             continue
         camera = reconstruction.cameras[view.camera_id]
+        _check_size(file, image.shape, (camera.width, camera.height))
         K, distortion = camera.calibration_matrix(), _opencv_distortion(camera)
         picture, outside = undistorted(np.asarray(image), K, distortion, scale)
         pictures.append(picture)
@@ -191,9 +212,19 @@ def load_colmap(model: Path, images: Path, *, scale: float = 1.0) -> Photos:
     return Photos(
         images=stacked, Ts_world_camera=np.stack(Ts), Ks=np.stack(Ks),
         names=tuple(names), ignored=_ignored(empty),
+        left_out=reconstruction.num_images() - len(names),
         points=np.array([p.xyz for p in points]) if points else None,
         colours=np.array([p.color for p in points]) / 255 if points else None,
     )  # fmt: skip
+
+
+def _check_size(file: Path, shape: tuple[int, ...], size: tuple[float, float]) -> None:
+    """The intrinsics hold for one size (width, height) of picture alone."""
+    if (shape[1], shape[0]) != size:
+        raise InputError(
+            f"expected {file} to be {size[0]:g}x{size[1]:g} as its camera, got "
+            f"{shape[1]}x{shape[0]}; scale pictures with --scale, not beforehand"
+        )
 
 
 def _opencv_distortion(camera) -> np.ndarray:

@@ -207,6 +207,39 @@ def test_a_scene_is_trained_without_its_people(
     assert out.exists()
 
 
+def test_pictures_that_cannot_be_used_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_nerf(tmp_path / "wall")
+    (source / "2.png").unlink()
+    (source / "4.png").write_bytes(b"\x89PNG nonsense")
+    assert call(["splat", source, "--out", tmp_path / "out", *SHORT[2:], "--iterations", "2"]) == 0
+    assert "2 of 6 listed pictures are missing or cannot be read" in capsys.readouterr().err
+
+
+def test_wrong_poses_and_exposures_are_refined_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_nerf(tmp_path / "wall", count=8)
+    for index in (1, 4, 6):
+        file = str(source / f"{index}.png")
+        cv2.imwrite(file, (0.6 * np.asarray(cv2.imread(file))).astype(np.uint8))
+    change(source, lambda d: d["frames"][4]["transform_matrix"][0].__setitem__(3, 0.1))
+    given = json.loads((source / "transforms.json").read_text())["frames"]
+    out = tmp_path / "out"
+    assert call(["splat", source, "--out", out, "--held-out", "4", "--refine-poses", "--exposure",
+                 "--iterations", "60", "--gaussians", "800"]) == 0  # fmt: skip
+    assert "their own poses or exposure found first" in capsys.readouterr().out
+    record = json.loads((out / "splats.json").read_text())
+    dark = next(held for held in record["held_out"] if held["name"] == "4.png")
+    assert record["fitted"]["psnr"] > record["psnr"] + 1, dark
+    moved = np.array(record["cameras"]["Ts_world_camera"])
+    kept = np.array([f["transform_matrix"] for f in given if f["file_path"] not in
+                     ("0.png", "4.png")]) @ OPENGL_TO_OPENCV  # fmt: skip
+    shift = np.linalg.norm(moved[:, :3, 3] - kept[:, :3, 3], axis=1)
+    assert 1e-4 < shift.max() < 0.1
+
+
 def test_a_camera_that_stands_is_told_what_to_expect(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -270,6 +303,27 @@ BAD: dict[str, tuple[Callable[[Path], Path], list[str], str]] = {
             write_nerf(f / "a"), lambda d: d["frames"][0].update(transform_matrix=[[1, 2], [3, 4]])
         ), [], "ValueError",
     ),
+    "a pose that is none": (
+        lambda f: change(
+            write_nerf(f / "a"),
+            lambda d: d["frames"][0].update(transform_matrix=np.zeros((4, 4)).tolist()),
+        ), [], "first that of 0.png",
+    ),
+    "a mirrored pose": (
+        lambda f: change(
+            write_nerf(f / "a"),
+            lambda d: d["frames"][1].update(transform_matrix=np.diag([1, 1, -1, 1]).tolist()),
+        ), [], "first that of 1.png",
+    ),
+    "pictures of another size than their camera": (
+        lambda f: change(write_nerf(f / "a"), lambda d: d.update(w=320)), [], "to be 320x",
+    ),
+    "a focal length below zero": (
+        lambda f: change(write_nerf(f / "a"), lambda d: d.update(fl_y=-100)), [], "focal length",
+    ),
+    "pictures of a few pixels": (
+        lambda f: write_nerf(f / "a"), ["--scale", "0.05"], "16 px or more, got 8x6",
+    ),
     "points with NaN": (lambda f: nan_points(f).path, [], "NaN"),
     "a damaged COLMAP model": (
         spoiled_colmap, [], "COLMAP",
@@ -321,6 +375,8 @@ def test_rendering_refuses_what_it_cannot_show(
         ([cut, "--path", "orbit"], "cut.ply"),
         ([splats, "--size", "4", "4"], "--size"),
     ]
+    assert call(["render", splats, "-o", tmp_path / "out.avi"]) == 2
+    assert "ending with .mp4" in capsys.readouterr().err and not (tmp_path / "out.avi").exists()
     for args, words in cases:
         assert call(["render", *args, "-o", tmp_path / "out"]) == 2
         assert words in capsys.readouterr().err
