@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 import time
@@ -83,7 +84,7 @@ def fox_rows(minutes: tuple[int, ...], pictures: Path | None) -> Iterator[Row]:
             yield row(f"{label}: steps", result["steps"], "")
             yield row(f"{label}: with points and files", whole, "s")
             if pictures is not None:
-                (out / "held_out.jpg").replace(pictures / f"splatting_fox_{budget}.jpg")
+                shutil.move(out / "held_out.jpg", pictures / f"splatting_fox_{budget}.jpg")
 
 
 def handheld_rows(quick: bool) -> Iterator[Row]:
@@ -195,7 +196,7 @@ def wrong_exposure(photos: Photos, *, seed: int) -> Photos:
     return replace(photos, images=images)
 
 
-def background_rows(pictures: Path | None) -> Iterator[Row]:
+def background_rows(pictures: Path | None, steps: int = 1500) -> Iterator[Row]:
     """Videos of a moving person as splats without that person; new views beside the JSON."""
     for clip in FILMED:
         with tempfile.TemporaryDirectory(prefix="recon3d-filmed-") as name:
@@ -204,7 +205,7 @@ def background_rows(pictures: Path | None) -> Iterator[Row]:
                 Path(name) / "scene",
                 RunOptions(formats=CAMERA_FORMATS),
             )
-            result = splat(scene.path, None, SplatOptions(iterations=1500))
+            result = splat(scene.path, None, SplatOptions(iterations=steps))
             yield row(f"{clip} without the person: PSNR", result["psnr"], "dB")
             yield row(f"{clip} without the person: SSIM", result["ssim"], "")
             if pictures is None:
@@ -214,7 +215,7 @@ def background_rows(pictures: Path | None) -> Iterator[Row]:
             new = [np.asarray(cv2.imread(str(file))) for file in sorted(views.glob("frame*.png"))]
             cv2.imwrite(str(pictures / f"splatting_{clip}_new_views.jpg"), np.concatenate(new, 1))
             sheet = scene.path / "splats" / "held_out.jpg"
-            sheet.replace(pictures / f"splatting_{clip}_held_out.jpg")
+            shutil.move(sheet, pictures / f"splatting_{clip}_held_out.jpg")
 
 
 if __name__ == "__main__":
