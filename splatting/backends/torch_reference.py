@@ -20,11 +20,12 @@ from splatting.rasterize import (
     Drawing,
 )
 
-ROWS_AT_ONCE = 8
+NUMBERS_AT_ONCE = 2**24
+"""Rows of a picture are drawn together as long as Gaussians times pixels are fewer."""
 
 
 class TorchRasterizer:
-    """Each pixel looks at every Gaussian; memory grows with 8 rows of pixels times Gaussians."""
+    """Each pixel looks at every Gaussian; memory grows with the Gaussians in strips of rows."""
 
     def __call__(self, gaussians: Gaussians, cameras: Cameras, *, antialiased: bool) -> Drawing:
         return draw_each(gaussians, cameras, antialiased=antialiased, project=project, blend=blend)
@@ -87,7 +88,8 @@ def blend(splats: Tensor, radii_px: Tensor, size: tuple[int, int]) -> Tensor:
     drawn = torch.nonzero(radii_px > 0)[:, 0]
     splats = splats[drawn]
     splats = splats[torch.argsort(splats[:, 9], stable=True)]
-    rows = torch.arange(height, device=splats.device).split(ROWS_AT_ONCE)
+    together = max(1, NUMBERS_AT_ONCE // max(1, width * len(splats)))
+    rows = torch.arange(height, device=splats.device).split(together)
     # Made again for the backward pass: every Gaussian at every pixel would not fit in memory.
     return torch.cat([checkpoint(_blend_rows, splats, y, width, use_reentrant=False) for y in rows])
 
