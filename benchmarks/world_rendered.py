@@ -61,7 +61,7 @@ _PARTS = (
 ABLATIONS: Mapping[str, WorldConfig] = {
     f"without {part}": replace(WorldConfig(), **{part: False}) for part in _PARTS
 }
-"""The world stage with one part off; `joint` off leaves each root's path alone to solve for."""
+"""The world stage with one part off, on the worlds of one person; `joint` off leaves each root's path alone to solve for."""
 
 
 def measure_rendered(*, quick: bool, pictures: Path | None) -> Iterator[Row]:
@@ -79,10 +79,12 @@ def measure_rendered(*, quick: bool, pictures: Path | None) -> Iterator[Row]:
             whole.append(found)
             if pictures is not None:
                 write_evaluation_page(found, pictures / f"world_{spec.camera}_{spec.people}.html")
-            for part, config in ABLATIONS.items():
+            for part, config in ABLATIONS.items() if spec.people == 1 else ():
                 changed = _again(scene, Path(folder) / "again", config)
                 without[part].append(evaluate_scenes(changed, truth))
     yield from _mean_rows("mean", whole, targets=True)
+    alone = [e for e in whole if len(e.people) + len(e.missed) == 1]
+    yield from _mean_rows("one person, everything on", alone, targets=False)
     for part, found in without.items():
         yield from _mean_rows(part, found, targets=False)
 
