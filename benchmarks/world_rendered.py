@@ -61,7 +61,8 @@ _PARTS = (
 ABLATIONS: Mapping[str, WorldConfig] = {
     f"without {part}": replace(WorldConfig(), **{part: False}) for part in _PARTS
 }
-"""The world stage with one part off, on the worlds of one person; `joint` off leaves each root's path alone to solve for."""
+"""The world stage with one part off, on the worlds of one person; without `joint` each root's path
+alone is solved for."""
 
 
 def measure_rendered(*, quick: bool, pictures: Path | None) -> Iterator[Row]:

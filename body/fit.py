@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import median_filter
 from threadpoolctl import threadpool_limits
 
 from body.faces import jaw_track
@@ -40,6 +41,8 @@ OVERLAP = 30
 _POSTERIOR_DRAWS = 16
 _BODY_KEYPOINTS = np.array([11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32])
 _FACE_KEYPOINTS = np.arange(11)
+_LEAP_SECONDS = 0.1  # half the window of the running median
+_LEAP = 0.03  # of the person's height
 VISIBLE = 0.5
 """Keypoint confidence from which a keypoint counts as visible."""
 
@@ -75,18 +78,36 @@ def build_evidence(
     weights = track.keypoint_conf[row] * seen[:, None]
     weights[:, _FACE_KEYPOINTS] *= 0.5  # eleven points on one rigid head
     boxes = track.boxes[row]
+    size_px = np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1), 20.0)
+    weights *= steadiness(keypoints / size_px[:, None, None], times[frame_idx])
     return frame_idx, Evidence(
         times=times[frame_idx],
         keypoints_px=keypoints,
         landmarks=track.landmarks[row],
         metric=track.metric,
         weights=weights,
-        size_px=np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1), 20.0),
+        size_px=size_px,
         intrinsics=intrinsics,
         stature=stature,
         stature_std=stature_std,
         mass=mass,
     )
+
+
+def steadiness(keypoints: Array, times: Array) -> Array:
+    """Trust 0-1 (M, K) in keypoints (M, K, 2) that do not leap away and back within a moment.
+
+    A running median follows every motion but one that turns round within its window, and limbs
+    do not turn that fast: what is far off it is a network that lost the person for some frames.
+
+    Args:
+        keypoints: in heights of the person. times: (M,) seconds.
+    """
+    step = float(np.median(np.diff(times))) if len(times) > 1 else _LEAP_SECONDS
+    reach = max(1, round(_LEAP_SECONDS / step))
+    usual = median_filter(keypoints, size=(2 * reach + 1, 1, 1), mode="nearest")
+    leap = np.linalg.norm(keypoints - usual, axis=-1) / _LEAP
+    return np.asarray((1 + leap**2) ** -2)
 
 
 def fit_evidence(evidence: Evidence, model: BodyModel, noise: Noise | None = None) -> BodyState:

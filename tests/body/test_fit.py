@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from body.fit import build_evidence, fit_evidence, fit_track, joint_uncertainty
+from body.fit import build_evidence, fit_evidence, fit_track, joint_uncertainty, steadiness
 from body.kinematics import NUM_BODY, BodyState, linearise_shape, posed_keypoints
 from body.models import load_body_model
 from body.models.base import BodyModel
@@ -231,3 +231,18 @@ def test_left_jacobian_inverse_is_the_derivative_of_log() -> None:
     near = np.linalg.norm(rotvecs, axis=1) < 3
     predicted = np.einsum("nab,nb->na", left_jacobian_inverse(rotvecs), step)
     assert np.allclose((moved - rotvecs)[near], predicted[near], atol=1e-10)
+
+
+@pytest.mark.parametrize("fps", [10.0, 30.0, 60.0])
+def test_keypoints_that_leap_away_and_back_lose_trust(fps: float) -> None:
+    times = np.arange(round(4 * fps)) / fps
+    swing = 0.12 * np.sin(2 * np.pi * 0.9 * times)  # a walker's foot, in heights
+    points = np.zeros((len(times), 33, 2))
+    points[..., 0] = (0.8 * times + swing)[:, None]
+    assert np.median(steadiness(points, times)) > 0.9
+    leap = len(times) // 2
+    points[leap, 5:9] += 0.15
+    trust = steadiness(points, times)
+    assert trust[leap, 5:9].max() < 0.05
+    assert trust[leap, :5].min() > 0.3
+    assert np.ones((1, 33)).shape == steadiness(points[:1], times[:1]).shape
