@@ -22,13 +22,14 @@ import motmetrics
 import numpy as np
 
 from benchmarks.common import DATA, Row, main, row
-from benchmarks.tracking import People, compare, tracked
+from benchmarks.tracking import tracked
 from body.detect import DETECTORS, load_backend
 from body.landmarks import load_landmarker
 from body.people import PeopleConfig, track_people
 from recon.core.palette import person_color
 from recon.core.people import PersonTrack
 from recon.core.video import Frame, VideoInfo
+from recon.evaluate.tracking import People, mot_events
 from recon.video import VideoConfig, VideoReader
 
 WIDTH, HEIGHT, FPS, SECONDS = 1280, 720, 15, 7.0
@@ -198,7 +199,7 @@ def measure(quick: bool, pictures: Path | None) -> Iterator[Row]:
         tracks = track_people(frames, clip.info, PeopleConfig(), **_networks())
         if pictures is not None:
             _draw_strip(frames, tracks, pictures / f"crossing_{k}.jpg")
-        events = compare(clip.truth, tracked(tracks, len(frames)))
+        events = mot_events(clip.truth, tracked(tracks, len(frames)))
         figures: Any = motmetrics.metrics.create().compute(
             events, metrics=["num_switches", "idf1"], return_dataframe=False
         )
