@@ -10,8 +10,9 @@ from rich.table import Table
 from recon.evaluate.figures import FIGURES, levels, shown
 from recon.evaluate.scenes import Evaluation
 
-_MOST_PEOPLE = 5
-"""More columns do not fit a terminal; the means stay."""
+_FIXED, _COLUMN = 52, 11
+"""Characters that labels, means and units take, and one person does; more people than fit are left
+out, their means stay."""
 
 
 _WIDE = 100
@@ -24,10 +25,11 @@ def print_table(result: Evaluation, console: Console | None = None) -> None:
     Beside them stand the lowest published levels, which are those of other clips.
     """
     console = console or Console()
-    people = result.people if len(result.people) <= _MOST_PEOPLE else ()
+    room = (console.width - _FIXED) // _COLUMN
+    people = result.people if len(result.people) <= room else ()
     table = Table(title=f"{result.predicted} against {result.truth} ({result.protocol.name})")
     table.add_column("", no_wrap=True)
-    table.add_column("all", justify="right", style="bold")
+    table.add_column("all", justify="right", style="bold", no_wrap=True, min_width=6)
     for person in people:
         table.add_column(f"person {person.truth_id}", justify="right", no_wrap=True)
     table.add_column("unit", no_wrap=True)
