@@ -42,7 +42,7 @@ class TerminalWatcher:
             yield stage.no_progress
             return
         started = time.monotonic()
-        if self.console.is_terminal:
+        if self.console.is_terminal and not self.console.is_dumb_terminal:
             with self._bar(name, why) as progress:
                 yield progress
         else:

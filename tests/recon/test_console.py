@@ -11,6 +11,12 @@ from recon import console
 from recon.console import TerminalWatcher
 
 
+@pytest.fixture(autouse=True)
+def capable_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever terminal the tests run in."""
+    monkeypatch.setenv("TERM", "xterm")
+
+
 def shown(*, terminal: bool, quiet: bool = False, width: int = 80) -> str:
     """What is printed of one stage with a status and a note."""
     file = io.StringIO()
@@ -40,6 +46,11 @@ def test_a_log_gets_the_status_at_long_intervals_and_no_bar(
     assert text.startswith("work: running (because)\nlook here\nwork: done in")
     monkeypatch.setattr(console, "_PLAIN_REPORT_SECONDS", 0.0)
     assert "work: 25 %, 7 things, 3.0 it/s\n" in shown(terminal=False)
+
+
+def test_a_terminal_that_cannot_redraw_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    assert shown(terminal=True).startswith("work: running (because)")
 
 
 @pytest.mark.parametrize("terminal", [False, True])
