@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import motmetrics
 import numpy as np
 
 from benchmarks.common import DATA, Row, main, row
@@ -29,7 +28,7 @@ from body.people import PeopleConfig, track_people
 from recon.core.palette import person_color
 from recon.core.people import PersonTrack
 from recon.core.video import Frame, VideoInfo
-from recon.evaluate.tracking import People, mot_events
+from recon.evaluate.tracking import People, mot_events, mot_figures
 from recon.video import VideoConfig, VideoReader
 
 WIDTH, HEIGHT, FPS, SECONDS = 1280, 720, 15, 7.0
@@ -200,9 +199,7 @@ def measure(quick: bool, pictures: Path | None) -> Iterator[Row]:
         if pictures is not None:
             _draw_strip(frames, tracks, pictures / f"crossing_{k}.jpg")
         events = mot_events(clip.truth, tracked(tracks, len(frames)))
-        figures: Any = motmetrics.metrics.create().compute(
-            events, metrics=["num_switches", "idf1"], return_dataframe=False
-        )
+        figures = mot_figures(events)
         total += figures["num_switches"]
         yield row(f"{name}: switches", figures["num_switches"], "", at_most=0)
         people = len({who for frame in clip.truth for who in frame})

@@ -43,8 +43,8 @@ from recon.evaluate.world_metrics import foot_sliding
 from recon.motion import ACTIONS, Action, MotionClip
 from recon.options import RunOptions
 from recon.pipeline import run
+from recon.synth.sensor import wander
 from recon.train_prior import PROCEDURAL_CLIPS, clip_features, procedural_clips, random_rigs
-from tests.walking_world import wander
 
 _SEED = 90_210
 """Of clips and bodies; training uses seed 0."""
@@ -218,9 +218,8 @@ def video_rows(videos: tuple[str, ...], prior: MotionPrior) -> Iterator[Row]:
     """A second of the main person's track taken away, against the fit that saw it."""
     for video in videos:
         with tempfile.TemporaryDirectory() as folder:
-            stages = ("video", "tracking", "people", "camera", "body", "world")
             scene = run(
-                DATA / "videos" / video, Path(folder) / "scene", RunOptions(), stages=stages
+                DATA / "videos" / video, Path(folder) / "scene", RunOptions(), stages=_STAGES
             )
             found = _hidden_seconds(scene, prior)
         for key, errors in found.items():

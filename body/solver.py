@@ -110,6 +110,16 @@ class _Normal:
     cost: float
 
 
+def stepped(state: BodyState, step: Array) -> BodyState:
+    """The state after increments (M, D) in the state's own axes, at most a radian per joint."""
+    turn = step[:, 3:].reshape(len(step), -1, 3)
+    length = np.linalg.norm(turn, axis=-1, keepdims=True)
+    turn = turn * np.minimum(1.0, 1.0 / np.maximum(length, 1e-9))
+    rotations = state.rotations.copy()
+    rotations[:, _FITTED] = rotvec_to_matrix(turn) @ rotations[:, _FITTED]
+    return replace(state, root=state.root + step[:, :3], rotations=rotations)
+
+
 class TrackSolver:
     """Minimises the sum of all residuals for one track."""
 
@@ -144,7 +154,7 @@ class TrackSolver:
         (solve_triangular,) = get_lapack_funcs(("tbtrs",), (factor, draws))
         moves, info = solve_triangular(factor, draws, uplo="L", trans="T")
         assert info == 0  # a Cholesky factor has no zero on its diagonal
-        return [self._moved(state, move.reshape(len(times), NUM_DOF)) for move in moves.T]
+        return [stepped(state, move.reshape(len(times), NUM_DOF)) for move in moves.T]
 
     def _adapt_smoothness(self, state: BodyState) -> None:
         """Weighs smoothness by Student's t of the local acceleration of each joint."""
@@ -293,16 +303,7 @@ class TrackSolver:
             spec = self.model.param_spec
             shape = np.clip(state.shape + delta, spec.low, spec.high)
             move = move - solved[:, 1:] @ (shape - state.shape)
-        return replace(self._moved(state, move.reshape(num, NUM_DOF)), shape=shape)
-
-    def _moved(self, state: BodyState, step: Array) -> BodyState:
-        """The state after increments (M, D), at most a radian per joint."""
-        turn = step[:, 3:].reshape(len(step), -1, 3)
-        length = np.linalg.norm(turn, axis=-1, keepdims=True)
-        turn = turn * np.minimum(1.0, 1.0 / np.maximum(length, 1e-9))
-        rotations = state.rotations.copy()
-        rotations[:, _FITTED] = rotvec_to_matrix(turn) @ rotations[:, _FITTED]
-        return replace(state, root=state.root + step[:, :3], rotations=rotations)
+        return replace(stepped(state, move.reshape(num, NUM_DOF)), shape=shape)
 
     def _banded(self, normal: _Normal, damping: float) -> Array:
         """Lower banded storage: the frame blocks, then the two diagonals that couple frames."""

@@ -14,9 +14,10 @@ import numpy as np
 
 from body.fit import OVERLAP, joined
 from body.kinematics import BodyState
+from body.solver import stepped
 from body.world_camera import CameraPrior, refined_cameras
 from body.world_feet import SHARED
-from body.world_person import PersonProblem, Reduced, stepped
+from body.world_person import PersonProblem, Reduced
 from body.world_posture import travelling
 from recon.core.contacts import contact_probabilities
 from recon.core.geometry import Array, invert_transform, rotvec_to_matrix, transform_points

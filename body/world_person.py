@@ -32,7 +32,7 @@ from body.world_feet import (
     track_terms,
 )
 from body.world_posture import TRUNK, posture_rows
-from recon.core.geometry import Array, hat, matrix_to_rotvec, rotvec_to_matrix
+from recon.core.geometry import Array, hat, matrix_to_rotvec
 from recon.core.skeletons import SMPLX_BODY_JOINTS
 
 _FITTED = np.array(FITTED_JOINTS)
@@ -319,16 +319,6 @@ def _add_legs(normal: Normal, jacobian: Array, terms: FootTerms) -> None:
     normal.corner += np.einsum("nk,nkg,nkh->gh", terms.weight, terms.shared, terms.shared)
     normal.right_shared -= np.einsum("nk,nkg,nk->g", terms.weight, terms.shared, terms.error)
     normal.cost += float(terms.cost.sum())
-
-
-def stepped(state: BodyState, step: Array) -> BodyState:
-    """The state after increments (M, D) in world axes, at most a radian per joint."""
-    turn = step[:, 3:].reshape(len(step), -1, 3)
-    length = np.linalg.norm(turn, axis=-1, keepdims=True)
-    turn = turn * np.minimum(1.0, 1.0 / np.maximum(length, 1e-9))
-    rotations = state.rotations.copy()
-    rotations[:, _FITTED] = rotvec_to_matrix(turn) @ rotations[:, _FITTED]
-    return replace(state, root=state.root + step[:, :3], rotations=rotations)
 
 
 def _second(steps: Array, stencil: Array) -> Array:

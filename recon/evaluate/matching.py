@@ -31,7 +31,7 @@ class PersonMatch:
         predicted_rows, truth_rows: (K,) rows of both people in the frames that they share and
             that the truth vouches for. frames: (K,) indices into the truth's times. place: (K,) of
             these frames among all that both recordings share, so that gaps can be told.
-            num_near: frames in which the two were in the same place.
+        num_near: frames in which the two were in the same place.
         coverage: those as a share of the true person's valid frames.
     """
 

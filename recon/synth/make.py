@@ -173,10 +173,7 @@ def read_depth(folder: str | Path, index: int) -> np.ndarray:
     Raises:
         InputError: the folder holds none for this frame.
     """
-    path = Path(folder) / DEPTH / f"{index:06d}.png"
-    found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if found is None:
-        raise InputError(f"expected a depth picture {path}; make it with: recon synth")
+    found = _read_truth(folder, DEPTH, index)
     return np.where(found > 0, found.astype(np.float32) / 1000, np.float32(np.inf))
 
 
@@ -186,10 +183,14 @@ def read_masks(folder: str | Path, index: int) -> np.ndarray:
     Raises:
         InputError: the folder holds none for this frame.
     """
-    path = Path(folder) / MASKS / f"{index:06d}.png"
+    return _read_truth(folder, MASKS, index)
+
+
+def _read_truth(folder: str | Path, kind: str, index: int) -> np.ndarray:
+    path = Path(folder) / kind / f"{index:06d}.png"
     found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if found is None:
-        raise InputError(f"expected a picture of masks {path}; make it with: recon synth")
+        raise InputError(f"expected a picture of {kind} {path}; make it with: recon synth")
     return found
 
 
