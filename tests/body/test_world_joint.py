@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from body.kinematics import NUM_BODY, NUM_DOF, BodyState
+from body.solver import stepped
 from body.world_camera import CameraPrior, refined_cameras
 from body.world_evidence import SeenJoints, rest_of_rig
 from body.world_feet import SHARED, WorldNoise
@@ -21,7 +22,7 @@ from body.world_joint import (
     solve_world,
     windows,
 )
-from body.world_person import PersonProblem, stepped
+from body.world_person import PersonProblem
 from body.world_posture import travelling
 from recon.core.geometry import Array, rotvec_to_matrix, transform_points
 from tests.walking_world import View, WalkingWorld, walking_world
