@@ -1,0 +1,105 @@
+"""Commands that take scenes to other formats, body models and programs, and back."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import Positional
+
+from recon.core.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """Write a finished scene in other formats."""
+
+    scene: Positional[Path]
+    """A scene folder."""
+    format: tuple[str, ...]
+    """One or more of npz, bvh, glb, obj, ply, tum, colmap, points, overlay, topview."""
+    out: Path | None = None
+    """Folder to write; by default SCENE/exports."""
+
+    def main(self) -> None:
+        from recon.core.scene import Scene
+        from recon.export import EXPORTERS, export_scene
+
+        if not self.format:
+            raise InputError(f"--format: expected some of {', '.join(EXPORTERS)}; got none")
+        scene = Scene.open(self.scene)
+        written = export_scene(scene, self.format, self.out or self.scene / "exports")
+        for paths in written.values():
+            for path in paths:
+                print(path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import:
+    """Make a scene of another program's result."""
+
+    file: Positional[Path]
+    """An AMASS .npz, hmr4d_results.pt, wham_output.pkl, hps_track_0.npy (or TRAM's folder), or
+    PromptHMR's results.pkl."""
+    source: Annotated[
+        Literal["amass", "gvhmr", "wham", "tram", "prompthmr"], tyro.conf.arg(name="from")
+    ]
+    """The program that wrote it."""
+    scene: Path
+    """Folder to write."""
+    fps: float | None = None
+    """Frame rate, for files that do not tell (WHAM, TRAM, PromptHMR)."""
+    body_model_path: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Folder with the files of SMPL-X, SMPL-H or SMPL; without them a mean Anny body is shown."""
+
+    def main(self) -> None:
+        from recon.imports import import_scene
+
+        scene = import_scene(
+            self.file, self.source, self.scene,
+            fps=self.fps, body_model_path=self.body_model_path,
+        )  # fmt: skip
+        for warning in scene.report("body").warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+        print(scene.path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convert:
+    """Make a scene like another one, its people as bodies of another model."""
+
+    scene: Positional[Path]
+    """A scene folder; it stays as it is."""
+    to: Literal["anny", "smplx", "smplh", "smpl", "mhr"]
+    """The body model to convert to."""
+    body_model_path: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Folder with that model's files (anny needs none)."""
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = None
+    """Folder to write; by default SCENE_MODEL."""
+    json: bool = False
+    """Print the residuals as JSON on stdout and nothing else."""
+
+    def main(self) -> None:
+        from recon.console import TerminalWatcher
+        from recon.convert import convert_scene, residuals
+
+        scene = convert_scene(
+            self.scene, self.to, self.out,
+            body_model_path=self.body_model_path, watcher=TerminalWatcher(),
+        )  # fmt: skip
+        people = residuals(scene)
+        if self.json:
+            print(json.dumps({"scene": str(scene.path), "people": people}, indent=1))
+            return
+        print(f"scene    {scene.path}")
+        for name, r in people.items():
+            where = "same vertex" if r["same_mesh"] else "old surface"
+            print(
+                f"{name:8} joints {r['joints_mm']:.1f} mm (limbs {r['limb_joints_mm']:.1f}), "
+                f"vertices to {where} {r['vertices_mean_mm']:.1f} mm mean, "
+                f"{r['vertices_max_mm']:.1f} max"
+            )

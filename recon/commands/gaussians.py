@@ -1,0 +1,64 @@
+"""Commands that train and draw Gaussians."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.conf import Positional
+
+from recon.options import RenderOptions, SplatOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Splat(SplatOptions):
+    """Train 3D Gaussians on a scene's video without its people, or on posed photographs.
+
+    Writes splats.ply, splats.json (PSNR, SSIM, LPIPS on held-out pictures), held_out.jpg and a
+    checkpoint: the same command goes on from there, further with more --minutes.
+    """
+
+    source: Positional[Path]
+    """A scene, a folder with transforms.json, or a COLMAP folder."""
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = None
+    """Folder to write; by default SCENE/splats, or FOLDER_splats here."""
+    json: bool = False
+    """Print the metrics as JSON on stdout and nothing else."""
+
+    def main(self) -> None:
+        from recon.console import TerminalWatcher
+        from recon.splat import splat
+        from recon.splat_results import figures
+
+        options = SplatOptions(**{f.name: getattr(self, f.name) for f in fields(SplatOptions)})
+        watcher = TerminalWatcher(quiet=self.json)
+        result = splat(self.source, self.out, options, watcher=watcher)
+        if self.json:
+            print(json.dumps({k: v for k, v in result.items() if k != "cameras"}, indent=1))
+            return
+        print(f"splats   {result['folder']}: {result['gaussians']} Gaussians")
+        if result["psnr"] is not None:
+            print(f"held out {len(result['held_out'])} pictures: {figures(result)}")
+        if result["fitted"] is not None:
+            print(f"         their own poses or exposure found first: {figures(result['fitted'])}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Render(RenderOptions):
+    """Render new views of trained Gaussians, along a camera path."""
+
+    source: Positional[Path]
+    """A scene or folder that `recon splat` worked on, or a file of Gaussians."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE_OR_DIR")]
+    """A video if it ends with .mp4, else a folder for PNGs."""
+
+    def main(self) -> None:
+        from recon.console import TerminalWatcher
+        from recon.render import render
+
+        options = RenderOptions(**{f.name: getattr(self, f.name) for f in fields(RenderOptions)})
+        for path in render(self.source, self.out, options, watcher=TerminalWatcher()):
+            print(path)
