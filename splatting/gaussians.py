@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
 
@@ -55,6 +56,24 @@ class Gaussians:
         """The same on another device, or in another precision."""
         names = ("means", "quats", "scales", "opacities", "sh")
         return replace(self, **{name: getattr(self, name).to(where) for name in names})
+
+
+def joined(parts: Sequence[Gaussians]) -> Gaussians:
+    """All the Gaussians as one set, with colours of the highest degree among them.
+
+    Drawn together they hide each other by depth, as no layering of pictures could.
+
+    Raises:
+        InputError: no parts.
+    """
+    if not parts:
+        raise InputError("expected one set of Gaussians or more to join, got none")
+    most = max(part.sh.shape[1] for part in parts)
+    sh = [torch.nn.functional.pad(p.sh, (0, 0, 0, most - p.sh.shape[1])) for p in parts]
+    names = ("means", "quats", "scales", "opacities")
+    return Gaussians(
+        sh=torch.cat(sh), **{name: torch.cat([getattr(p, name) for p in parts]) for name in names}
+    )
 
 
 def _is_sh_count(count: int) -> bool:
