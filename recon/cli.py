@@ -14,7 +14,7 @@ from recon.commands.exchange import Convert, Export, Import
 from recon.commands.gaussians import Render, Splat
 from recon.commands.look import Evaluate, View
 from recon.commands.reconstruct import Camera, Demo, Run, Tracks
-from recon.commands.tools import Synth, TrainPrior, Weights
+from recon.commands.tools import Doctor, Synth, TrainPrior, Weights
 from recon.core.errors import ReconError
 
 EXIT_KNOWN_ERROR = 2
@@ -37,6 +37,7 @@ Command = (
     | Annotated[View, tyro.conf.subcommand("view")]
     | Annotated[Tracks, tyro.conf.subcommand("tracks")]
     | Annotated[Weights, tyro.conf.subcommand("weights")]
+    | Annotated[Doctor, tyro.conf.subcommand("doctor")]
     | Annotated[TrainPrior, tyro.conf.subcommand("train-prior")]
     | Annotated[Synth, tyro.conf.subcommand("synth")]
     | Annotated[Demo, tyro.conf.subcommand("demo")]

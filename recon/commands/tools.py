@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+import tyro
 from tyro.conf import Positional
 
 from recon.core.errors import InputError
@@ -41,6 +42,21 @@ class Weights:
                 f"{'present' if status.path else 'absent ':8} {network.package.spec}\n"
                 f"{'':22} {network.purpose}"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor:
+    """Say what is installed, what is missing, and the command that mends it."""
+
+    body_model_path: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Also try the files of smplx, smplh, smpl and mhr in this folder."""
+    json: bool = False
+    """Print everything as JSON on stdout and nothing else."""
+
+    def main(self) -> None:
+        from recon.doctor_command import doctor
+
+        doctor(body_model_path=self.body_model_path, as_json=self.json)
 
 
 @dataclass(frozen=True, kw_only=True)

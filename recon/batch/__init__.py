@@ -1,0 +1,1 @@
+"""Many videos: one process for each, as many at once as cores and memory carry."""
