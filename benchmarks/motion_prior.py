@@ -43,8 +43,9 @@ from recon.evaluate.world_metrics import foot_sliding
 from recon.motion import ACTIONS, Action, MotionClip
 from recon.options import RunOptions
 from recon.pipeline import run
+from recon.synth.cast import random_shape
 from recon.synth.sensor import wander
-from recon.train_prior import PROCEDURAL_CLIPS, clip_features, procedural_clips, random_rigs
+from recon.train_prior import PROCEDURAL_CLIPS, clip_features, procedural_clips
 
 _SEED = 90_210
 """Of clips and bodies; training uses seed 0."""
@@ -260,7 +261,8 @@ def measure(quick: bool, _pictures: Path | None) -> Iterator[Row]:
     """All comparisons; --quick: fewer clips and videos, and no training."""
     prior = MotionPrior.shipped()
     known = list(procedural_clips(10 if quick else 40, seed=_SEED))
-    rig = random_rigs(1, np.random.default_rng(_SEED))[0]
+    model = load_body_model("anny")
+    rig = model.skinning_spec(random_shape(model.param_spec, np.random.default_rng(_SEED)))
     gaits, others = (list(mocap_clips(names, rig)) for names in (GAITS, OTHERS))
     yield from infill_rows("procedural, other seeds", known, prior, at_most=0.6)
     yield from infill_rows("mocap gaits", gaits, prior, at_most=0.6)

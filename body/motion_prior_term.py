@@ -65,25 +65,19 @@ class PriorTerm:
 
 
 def hidden_frames(
-    poses: BodyPoses,
-    times: Array,
-    *,
-    observed: np.ndarray,
-    rig: Rig,
-    prior: MotionPrior | None = None,
+    prior: MotionPrior, poses: BodyPoses, times: Array, *, observed: np.ndarray, rig: Rig
 ) -> tuple[BodyPoses, PriorTerm | None]:
     """The poses with the rotations of hidden stretches filled in, and the term that holds them.
 
     Args:
         poses: N frames in a world with z up. times: (N,) seconds. observed: (N,) bool.
-        prior: None is the shipped one, loaded only where something is hidden.
     Returns:
         The poses given and None where nothing is hidden, or nobody seen.
     """
     if observed.all() or not observed.any():
         return poses, None
     said = target(
-        prior or MotionPrior.shipped(), poses, times, trust=observed.astype(float),
+        prior, poses, times, trust=observed.astype(float),
         leg=leg_length(rig),
     )  # fmt: skip
     filled = BodyPoses(root=poses.root, rotations=said.poses.rotations)

@@ -190,6 +190,7 @@ def run(
     """
     camera, times = scene.camera, scene.video.times
     people, evidence_from = _people(scene, config)
+    people = _with_motion_prior(people) if config.motion_prior else people
     evidence = [person_evidence(p.motion, p.rig) for p in people]
     placement, placed = place(camera, evidence, times)
     prior = _prior(placement, camera, config)
@@ -237,6 +238,16 @@ def _people(scene: Scene, config: WorldConfig) -> tuple[list[Person], str]:
     if len(models) < len(names):
         return people, f"the fitted joints (no model {', '.join(sorted(names - set(models)))})"
     return people, "keypoints"
+
+
+def _with_motion_prior(people: list[Person]) -> list[Person]:
+    """The same with the shipped prior, where somebody was hidden."""
+    if all(p.motion.observed.all() for p in people):
+        return people
+    from body.motion_prior import MotionPrior  # it needs torch, which takes seconds
+
+    prior = MotionPrior.shipped()
+    return [replace(p, motion_prior=prior) for p in people]
 
 
 def _prior(placement: WorldPlacement, camera: CameraTrajectory, config: WorldConfig) -> SharedPrior:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,6 +30,9 @@ from recon.core.errors import InputError
 from recon.core.geometry import Array, transform_points
 from recon.core.people import BodyPoses, CameraMotion, PersonTrack, WorldMotion
 from recon.core.rig import Rig
+
+if TYPE_CHECKING:
+    from body.motion_prior import MotionPrior
 
 _OFF = 1e6  # a standard deviation that switches a residual off
 
@@ -86,12 +90,14 @@ class Person:
 
     Args:
         track, model: what the keypoints are of; None where nobody kept them.
+        motion_prior: fills in frames in which the person was hidden; None leaves them.
     """
 
     motion: CameraMotion
     rig: Rig
     track: PersonTrack | None = None
     model: BodyModel | None = None
+    motion_prior: MotionPrior | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,10 +251,12 @@ def _problem(
     person: Person, seen: Seen, start: BodyPoses, config: WorldConfig
 ) -> tuple[PersonProblem, BodyState]:
     motion, prior = person.motion, None
-    if config.motion_prior and not motion.observed.all():
+    if person.motion_prior is not None and not motion.observed.all():
         from body.motion_prior_term import hidden_frames  # it needs torch, which takes seconds
 
-        start, prior = hidden_frames(start, seen.times, observed=motion.observed, rig=person.rig)
+        start, prior = hidden_frames(
+            person.motion_prior, start, seen.times, observed=motion.observed, rig=person.rig
+        )
     shape = motion.shape.values
     body = BodyState(shape=shape, root=start.root, rotations=start.rotations[:, :NUM_BODY].copy())
     if isinstance(seen, SeenKeypoints):

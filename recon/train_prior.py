@@ -15,13 +15,12 @@ from body.motion_augment import restyled
 from body.motion_features import encode, grid_times, leg_length
 from recon.core.errors import InputError, ReconError
 from recon.core.geometry import Array
-from recon.core.rig import Rig
 from recon.core.stage import Progress
-from recon.motion import ACTIONS, Action, MotionClip, procedural
+from recon.motion import ACTIONS, Action, MotionClip, load_motion, motion_files, procedural
 from recon.options import TrainPriorOptions
 from recon.runner import Silent, Watcher
+from recon.synth.cast import random_shape
 
-MOTION_SUFFIXES = (".bvh", ".npz")
 PROCEDURAL_CLIPS = 600
 """Clips that are made up where no folder is given."""
 CLIP_SECONDS = 8.0
@@ -75,7 +74,7 @@ def _all_features(
     note: Callable[[str], None],
 ) -> list[Array]:  # fmt: skip
     """Features of every motion, in a random order that only the seed decides."""
-    files = [f for folder in folders for f in motion_files(folder)]
+    files = motion_files(folders)
     if not files and not procedural_count:
         raise InputError(
             "expected motions to train on, got none; give a folder, or --procedural with a number"
@@ -93,8 +92,6 @@ def _read(files: Sequence[Path], note: Callable[[str], None]) -> Iterator[Motion
     """The motions in files; those that hold none (AMASS keeps shapes beside them) are named."""
     if not files:
         return
-    from recon.motion import load_motion
-
     unread = []
     for file in files:
         try:
@@ -109,39 +106,18 @@ def _read(files: Sequence[Path], note: Callable[[str], None]) -> Iterator[Motion
         note(f"left out {line}")
 
 
-def motion_files(folder: Path) -> list[Path]:
-    """The AMASS .npz and .bvh files in a folder and all below, sorted.
-
-    Raises:
-        InputError: there are none, or no such folder.
-    """
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in MOTION_SUFFIXES)
-    if not found:
-        raise InputError(
-            f"expected a folder with {' or '.join(MOTION_SUFFIXES)} files, got {folder} without; "
-            "give folders of AMASS or BVH motions, or none for procedural ones"
-        )
-    return found
-
-
 def procedural_clips(
     count: int, *, seed: int = 0, actions: Sequence[Action] = ACTIONS
 ) -> Iterator[MotionClip]:
     """`count` made-up motions, in turn over the actions, on adults of random shape."""
     rng = np.random.default_rng(seed)
-    rigs = random_rigs(min(_BODIES, count), rng)
+    model = load_body_model("anny")
+    shapes = [random_shape(model.param_spec, rng) for _ in range(min(_BODIES, count))]
+    rigs = [model.skinning_spec(shape) for shape in shapes]
     for k in range(count):
         rig = rigs[rng.integers(len(rigs))]
         clip_seed = int(rng.integers(2**31))
         yield procedural(actions[k % len(actions)], rig, seconds=CLIP_SECONDS, seed=clip_seed)
-
-
-def random_rigs(count: int, rng: np.random.Generator) -> list[Rig]:
-    """Bodies of random adults."""
-    model = load_body_model("anny")
-    spec = model.param_spec
-    shapes = spec.mean + spec.std * np.clip(rng.standard_normal((count, len(spec.mean))), -2, 2)
-    return [model.skinning_spec(shape) for shape in np.clip(shapes, spec.low, spec.high)]
 
 
 def clip_features(clip: MotionClip) -> Array:

@@ -20,16 +20,17 @@ from recon.core.people import PersonTrack
 from recon.core.skeletons import BLAZEPOSE_KEYPOINTS
 from recon.core.stage import StageReport
 from slam.intrinsics import PRIOR_RELATIVE_STD, focal_decision
+from slam.scale_fusion import BODY_SIZE_LOG_STD
 
-ADULT_STATURE, STATURE_LOG_STD = 1.70, 0.047
-"""Metres and spread in log, of people nobody measured (as the body fit has it)."""
+ADULT_STATURE = 1.70
+"""Metres, of people nobody measured (as the body fit has it)."""
 
 _HEIGHTS = {"ankle": 0.06, "hip": 0.50, "shoulder": 0.795}
 """Middle of a pair of joints over the floor, as a share of the stature: Anny's bodies have 0.056,
 0.508 and 0.807 standing straight; walking people bend their knees and lift their feet."""
 _NOISE = 0.06  # of the distance from ankles to shoulders: the gait's sway, leaning, the network's
 _PERIOD = 0.5  # seconds between sightings used
-_MEMORY = 1.0  # seconds for which one posture lasts: sightings within it are not independent
+_WEIGHT = 0.5  # of a sighting: a posture lasts for about a second, two periods
 _MIN_CONFIDENCE = 0.5
 _OFF_LINE = 0.15  # of the length: hips farther off the line from ankles to shoulders are no stand
 _MIN_SIGHTINGS = 8
@@ -61,7 +62,7 @@ class StandingPeople:
 
 @dataclass(frozen=True, kw_only=True)
 class _Sightings:
-    """M upright people: their number (M,), pixels (M, 2) of three middles, weights (M,)."""
+    """M upright people: their number (M,), and pixels (M, 2) of three middles."""
 
     track_ids: np.ndarray
     person: np.ndarray
@@ -69,7 +70,6 @@ class _Sightings:
     hip: Array
     shoulder: Array
     R_slam_camera: Array
-    weight: Array
 
     @property
     def size(self) -> Array:
@@ -101,7 +101,7 @@ def see_standing_people(
 
 def _sightings(tracks: list[PersonTrack], camera: CameraTrajectory, times: Array) -> _Sightings:
     """Upright people every half second, whole in the picture."""
-    parts: list[tuple[int, Array, Array, Array, Array, Array]] = []
+    parts: list[tuple[int, Array, Array, Array, Array]] = []
     k = camera.intrinsics
     for track in tracks:
         ankle, hip, shoulder = (_middle(track, joint) for joint in _HEIGHTS)
@@ -119,7 +119,7 @@ def _sightings(tracks: list[PersonTrack], camera: CameraTrajectory, times: Array
         rows = rows[first]
         if len(rows):
             R = camera.Ts_slam_camera[track.frame_idx[rows], :3, :3]
-            parts.append((track.track_id, ankle[rows], hip[rows], shoulder[rows], R, when[rows]))
+            parts.append((track.track_id, ankle[rows], hip[rows], shoulder[rows], R))
     counts = [len(p[1]) for p in parts]
 
     def stacked(index: int, width: tuple[int, ...]) -> Array:
@@ -132,7 +132,6 @@ def _sightings(tracks: list[PersonTrack], camera: CameraTrajectory, times: Array
         hip=stacked(2, (2,)),
         shoulder=stacked(3, (2,)),
         R_slam_camera=stacked(4, (3, 3)),
-        weight=np.full(sum(counts), min(1.0, _PERIOD / _MEMORY)),
     )
 
 
@@ -159,7 +158,7 @@ class _Problem:
         self.num_people = len(seen.track_ids)
         self._prior_mean = np.zeros(4 + self.num_people)
         self._prior_mean[3] = np.log(2.0)
-        self._prior_std = np.full(4 + self.num_people, STATURE_LOG_STD)
+        self._prior_std = np.full(4 + self.num_people, BODY_SIZE_LOG_STD)
         self._prior_std[:4] = focal_log_std, _PITCH_STD, _ROLL_STD, _HEIGHT_LOG_STD
 
     def solve(self, zoom: float, pitch: float) -> OptimizeResult:
@@ -178,13 +177,10 @@ class _Problem:
         misfit = np.sqrt(max(1.0, float(np.mean(np.minimum(found.fun[:rows] ** 2, 9.0)))))
         std = misfit * np.sqrt(np.diag(np.linalg.inv(found.jac.T @ found.jac)))
         statures = ADULT_STATURE * np.exp(x[4:])
-        focal_std = (
-            std[0] if self._prior_std[0] < _LEAST_FOCAL_STD else max(std[0], _LEAST_FOCAL_STD)
-        )
         height = float(np.exp(x[3]))
         return StandingPeople(
             focal_px=float(self.intrinsics.fx * np.exp(x[0])),
-            focal_log_std=float(focal_std),
+            focal_log_std=float(max(std[0], _LEAST_FOCAL_STD)),
             ground=GroundView(
                 up_slam=self._up(x),
                 up_std=float(np.hypot(std[1], std[2])),
@@ -215,7 +211,7 @@ class _Problem:
             point = ankle + ((_HEIGHTS[joint] - _HEIGHTS["ankle"]) * stature)[:, None] * up
             there = point[:, :2] / np.maximum(point[:, 2:], 0.05) * focal + centre
             # Hips and shoulders of one sighting err together: each counts for half.
-            share = np.sqrt(0.5 * seen.weight) / (_NOISE * seen.size)
+            share = np.sqrt(0.5 * _WEIGHT) / (_NOISE * seen.size)
             out.append(((there - px) * share[:, None]).ravel())
         return np.concatenate([*out, (x - self._prior_mean) / self._prior_std])
 
@@ -268,4 +264,14 @@ def with_ground(
         found = see_standing_people(tracks, camera, times, focal_log_std=_KNOWN_FOCAL_STD)
     if found is None or found.ground.up_std > _SURE_UP_STD:
         return camera, report, None
-    return camera, report, found.ground
+    return camera, _with_numbers(report, found.ground), found.ground
+
+
+def _with_numbers(report: StageReport, ground: GroundView) -> StageReport:
+    statures = zip(ground.track_ids.tolist(), ground.statures.tolist(), strict=True)
+    found = {
+        "camera_height": round(ground.camera_height, 3),
+        "camera_height_std": round(ground.camera_height_std, 3),
+        "statures": {f"person{track_id}": round(stature, 3) for track_id, stature in statures},
+    }
+    return replace(report, numbers={**report.numbers, **found})

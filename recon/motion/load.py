@@ -90,15 +90,16 @@ def motion_files(folders: Iterable[Path]) -> list[Path]:
     """All motion files in folders and below, in order: .bvh, and .npz that hold poses.
 
     Raises:
-        InputError: a folder that does not exist, or none of them holds a motion file.
+        InputError: a folder that does not exist or holds no motion file.
     """
-    found = []
+    found: list[Path] = []
     for folder in folders:
         if not folder.is_dir():
             raise InputError(f"expected a folder of motion files, got {folder}")
-        found += [p for p in folder.rglob("*") if p.suffix.lower() == ".bvh" or _has_poses(p)]
-    if not found:
-        raise InputError("expected .bvh or AMASS .npz files in the folders given, got none")
+        inside = [p for p in folder.rglob("*") if p.suffix.lower() == ".bvh" or _has_poses(p)]
+        if not inside:
+            raise InputError(f"expected .bvh or AMASS .npz files in {folder}, got none")
+        found += inside
     return sorted(found)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from body.models import load_body_model
 from body.models.base import BodyModel, ParamSpec
-from recon.core.contacts import contact_probabilities
 from recon.core.errors import InputError
 from recon.core.geometry import Array, rotvec_to_matrix
 from recon.core.people import BodyPoses, BodyShape
@@ -155,17 +154,14 @@ def _recorded(path: Path, rig: Rig, times: Array) -> MotionClip:
 
 
 def _performer(model: BodyModel, shape: Array, rig: Rig, clip: MotionClip) -> Performer:
-    contacts = clip.contacts
-    if contacts is None:  # a recording does not tell: what its soles do is the best there is
-        up = np.array([0.0, 0.0, 1.0])
-        contacts = contact_probabilities(rig.soles(clip.poses), clip.times, up=up)
+    assert clip.contacts is not None  # `procedural` and `retarget` both tell
     return Performer(
         shape=BodyShape(model=model.name, names=model.param_spec.names, values=shape),
         rig=rig,
         stature=model.rest_body(shape).stature,
         action=clip.name,
         poses=clip.poses,
-        contacts=contacts,
+        contacts=clip.contacts,
         keypoints=model.keypoints(shape, clip.poses, "blazepose"),
         props=tuple(clip.props),
     )

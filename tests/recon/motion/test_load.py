@@ -185,7 +185,7 @@ def test_folders_are_searched_for_motion(clip, tmp_path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(InputError, match="got none"):
-        motion_files([empty])
+        motion_files([tmp_path, empty])
 
 
 def broken(text: str) -> dict[str, str]:
