@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -134,7 +135,9 @@ class Photos:
 def load_nerf(folder: Path, *, scale: float = 1.0) -> Photos:
     """From a folder with transforms.json, as NeRF's tools write it (OpenGL cameras).
 
-    Pictures that are listed but do not exist are left out; lens distortion is taken out.
+    Pictures that are listed but do not exist are left out; lens distortion is taken out. Where
+    the file tells no size or centre (NeRF's synthetic scenes), the first picture does. What is
+    transparent is black.
 
     Args:
         scale: of the pictures' size.
@@ -145,24 +148,25 @@ def load_nerf(folder: Path, *, scale: float = 1.0) -> Photos:
     path = folder / "transforms.json"
     try:
         data = json.loads(path.read_text())
-        frames, width, height = data["frames"], float(data["w"]), float(data.get("h", 0))
-        fx = float(data.get("fl_x") or 0.5 * width / np.tan(0.5 * data["camera_angle_x"]))
-        K = np.array([[fx, 0, data["cx"]], [0, data.get("fl_y", fx), data["cy"]], [0, 0, 1.0]])
-        distortion = np.array([float(data.get(key, 0)) for key in ("k1", "k2", "p1", "p2")])
+        frames = data["frames"]
         poses = [np.array(f["transform_matrix"], float).reshape(4, 4) for f in frames]
         files = [_inside(folder, frame["file_path"]) for frame in frames]
+        width, height = _nerf_size(data, files)
+        fx = float(data.get("fl_x") or 0.5 * width / np.tan(0.5 * data["camera_angle_x"]))
+        cx, cy = data.get("cx", width / 2), data.get("cy", height / 2)
+        K = np.array([[fx, 0, cx], [0, data.get("fl_y", fx), cy], [0, 0, 1.0]])
+        distortion = np.array([float(data.get(key, 0)) for key in ("k1", "k2", "p1", "p2")])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"expected NeRF's transforms.json with w, cx, cy, a focal length and frames, got "
+            f"expected NeRF's transforms.json with a focal length and frames, got "
             f"{path}: {type(error).__name__} {error}"
         ) from error
     images, empty, kept = [], [], []
     for i, file in enumerate(files):
-        # OpenCV warns on its own where there is no file.
-        image = cv2.imread(str(file), cv2.IMREAD_COLOR_RGB) if file.is_file() else None
+        image = _read(file)
         if image is not None:
-            _check_size(file, image.shape, (width, height or image.shape[0]))
-            picture, outside = undistorted(np.asarray(image), K, distortion, scale)
+            _check_size(file, image.shape, (width, height))
+            picture, outside = undistorted(image, K, distortion, scale)
             images.append(picture)
             empty.append(outside)
             kept.append(i)
@@ -177,6 +181,29 @@ def load_nerf(folder: Path, *, scale: float = 1.0) -> Photos:
         ignored=_ignored(empty),
         left_out=len(files) - len(kept),
     )
+
+
+def _nerf_size(data: dict[str, Any], files: list[Path]) -> tuple[float, float]:
+    """Width and height, px, as far as transforms.json does not tell from the first picture."""
+    width, height = float(data.get("w", 0)), float(data.get("h", 0))
+    if width and height:
+        return width, height
+    first = next((image for file in files if (image := _read(file)) is not None), None)
+    if first is None:
+        raise ValueError("no size (w, h), and no picture to take it from")
+    return width or first.shape[1], height or first.shape[0]
+
+
+def _read(file: Path) -> np.ndarray | None:
+    """A picture (H, W, 3) uint8 RGB, over black where it is transparent; None if there is none."""
+    if not file.is_file():  # OpenCV would warn on its own
+        return None
+    image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        return None
+    if image.ndim == 3 and image.shape[2] == 4 and image.dtype == np.uint8:
+        return np.round(image[..., 2::-1] * (image[..., 3:] / 255)).astype(np.uint8)
+    return cv2.imread(str(file), cv2.IMREAD_COLOR_RGB)
 
 
 def load_colmap(model: Path, images: Path, *, scale: float = 1.0) -> Photos:
@@ -194,13 +221,13 @@ def load_colmap(model: Path, images: Path, *, scale: float = 1.0) -> Photos:
     pictures, empty, Ts, Ks, names = [], [], [], [], []
     for view in sorted(reconstruction.images.values(), key=lambda view: view.name):
         file = _inside(images, view.name)
-        image = cv2.imread(str(file), cv2.IMREAD_COLOR_RGB) if file.is_file() else None
+        image = _read(file)
         if image is None or not view.has_pose:
             continue
         camera = reconstruction.cameras[view.camera_id]
         _check_size(file, image.shape, (camera.width, camera.height))
         K, distortion = camera.calibration_matrix(), _opencv_distortion(camera)
-        picture, outside = undistorted(np.asarray(image), K, distortion, scale)
+        picture, outside = undistorted(image, K, distortion, scale)
         pictures.append(picture)
         empty.append(outside)
         Ts.append(np.vstack((view.cam_from_world().inverse().matrix(), [0, 0, 0, 1])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import pycolmap
 import pytest
 
 from recon.core.errors import InputError
-from splatting.photos import load_colmap, undistorted
+from splatting.photos import load_colmap, load_nerf, undistorted
 from tests.splatting.test_triangulation import wall_photos
 
 
@@ -76,3 +77,24 @@ def test_a_reduced_picture_ignores_what_touches_the_ignored() -> None:
     assert small.ignored is not None
     assert np.argwhere(small.ignored).tolist() == [[0, 3, 4]]
     assert np.allclose(small.Ks[:, :2] * 2, photos.Ks[:, :2])
+
+
+def test_a_synthetic_nerf_scene_needs_no_size_and_is_black_where_transparent(
+    tmp_path: Path,
+) -> None:
+    """NeRF's Blender scenes: an angle of view alone, names without ending, transparent pictures."""
+    image = np.full((40, 60, 4), 200, np.uint8)
+    image[..., 3] = 255
+    image[:, :30, 3] = 0
+    image[:, 30:45, 3] = 128
+    (tmp_path / "train").mkdir()
+    cv2.imwrite(str(tmp_path / "train" / "r_0.png"), image)
+    frames = [{"file_path": "./train/r_0", "transform_matrix": np.eye(4).tolist()}]
+    scene = {"camera_angle_x": np.pi / 2, "frames": frames}
+    (tmp_path / "transforms.json").write_text(json.dumps(scene))
+    photos = load_nerf(tmp_path)
+    np.testing.assert_allclose(photos.Ks[0], [[30, 0, 30], [0, 30, 20], [0, 0, 1]])
+    assert photos.images[0, 5, [0, 40, 50], 1].tolist() == [0, 100, 200]
+    (tmp_path / "train" / "r_0.png").unlink()
+    with pytest.raises(InputError, match="no picture to take it from"):
+        load_nerf(tmp_path)
