@@ -37,6 +37,12 @@ _UNREADABLE = (
 
 def save_avatar(avatar: Avatar, path: Path) -> None:
     """Writes the avatar, atomically."""
+    arrays = avatar_arrays(avatar)
+    write_atomic(Path(path), lambda file: np.savez_compressed(file, **arrays))
+
+
+def avatar_arrays(avatar: Avatar) -> dict[str, Any]:
+    """What the avatar's file holds, by name."""
     arrays: dict[str, Any] = {
         name: getattr(avatar.gaussians, name).detach().cpu().numpy() for name in _GAUSSIANS
     }
@@ -46,7 +52,7 @@ def save_avatar(avatar: Avatar, path: Path) -> None:
         arrays["light"] = avatar.light
     if avatar.neural is not None:
         arrays |= {f"{_NEURAL}{name}": array for name, array in avatar.neural.arrays().items()}
-    write_atomic(Path(path), lambda file: np.savez_compressed(file, **arrays))
+    return arrays
 
 
 def load_avatar(path: Path) -> Avatar:
