@@ -61,11 +61,11 @@ class CameraOptions(ClipOptions):
     """Where networks and fits run; no stage has a GPU back-end yet."""
 
     def __post_init__(self) -> None:
-        _check_range("--focal", self.focal, 1, 1e6, "pixels")
-        _check_range("--fov", self.fov, 1, 170, "degrees")
+        check_range("--focal", self.focal, 1, 1e6, "pixels")
+        check_range("--fov", self.fov, 1, 170, "degrees")
         if self.focal is not None and self.fov is not None:
             raise InputError("expected --focal or --fov, got both; give one of them")
-        _check_range("--k1", self.k1, -1, 1, "(no unit)")
+        check_range("--k1", self.k1, -1, 1, "(no unit)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +95,8 @@ class RunOptions(CameraOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_range("--height", self.height, 0.4, 2.6, "metres")
-        _check_range("--weight", self.weight, 2, 400, "kilograms")
+        check_range("--height", self.height, 0.4, 2.6, "metres")
+        check_range("--weight", self.weight, 2, 400, "kilograms")
         if self.keep is not None:
             person_ids("--keep", self.keep)
 
@@ -134,12 +134,12 @@ class SplatOptions:
     default_minutes: ClassVar[float] = 5.0
 
     def __post_init__(self) -> None:
-        _check_range("--minutes", self.minutes, 1e-3, 1e5, "minutes")
-        _check_range("--iterations", self.iterations, 1, 1e8, "steps")
-        _check_range("--gaussians", self.gaussians, 100, 1e7, "Gaussians")
-        _check_range("--scale", self.scale, 0.01, 1, "times the size")
-        _check_range("--held-out", self.held_out, 0, 1e6, "pictures")
-        _check_range("--every", self.every, 1, 1e6, "frames")
+        check_range("--minutes", self.minutes, 1e-3, 1e5, "minutes")
+        check_range("--iterations", self.iterations, 1, 1e8, "steps")
+        check_range("--gaussians", self.gaussians, 100, 1e7, "Gaussians")
+        check_range("--scale", self.scale, 0.01, 1, "times the size")
+        check_range("--held-out", self.held_out, 0, 1e6, "pictures")
+        check_range("--every", self.every, 1, 1e6, "frames")
         if self.held_out == 1:
             raise InputError("--held-out: expected 0, or 2 or more, got 1: nothing would be left")
 
@@ -169,10 +169,10 @@ class RenderOptions:
     """Rasteriser: auto, numba (CPU), gsplat (CUDA) or torch (slow)."""
 
     def __post_init__(self) -> None:
-        _check_range("--baseline", self.baseline, 1e-6, 1e3, "metres")
-        _check_range("--frames", self.frames, 1, 1e6, "frames")
+        check_range("--baseline", self.baseline, 1e-6, 1e3, "metres")
+        check_range("--frames", self.frames, 1, 1e6, "frames")
         for side in self.size or ():
-            _check_range("--size", side, 16, 8192, "pixels")
+            check_range("--size", side, 16, 8192, "pixels")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,8 +200,8 @@ class EvaluateOptions:
     """Print all figures as JSON on stdout and nothing else."""
 
     def __post_init__(self) -> None:
-        _check_range("--tolerance", self.tolerance, 0, 1e3, "seconds")
-        _check_range("--fps", self.fps, 1e-3, 1e3, "frames a second")
+        check_range("--tolerance", self.tolerance, 0, 1e3, "seconds")
+        check_range("--fps", self.fps, 1e-3, 1e3, "frames a second")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,8 +218,8 @@ class TrainPriorOptions:
     """Of everything random."""
 
     def __post_init__(self) -> None:
-        _check_range("--procedural", self.procedural, 0, 1e6, "clips")
-        _check_range("--steps", self.steps, 1, 1e7, "steps")
+        check_range("--procedural", self.procedural, 0, 1e6, "clips")
+        check_range("--steps", self.steps, 1, 1e7, "steps")
         if self.out.suffix != ".npz":
             raise InputError(f"--out: expected a file that ends with .npz, got {self.out}")
 
@@ -269,7 +269,7 @@ def person_ids(flag: str, text: str) -> tuple[int, ...]:
     return tuple(sorted({int(part) for part in parts}))
 
 
-def _check_range(flag: str, value: float | None, low: float, high: float, unit: str) -> None:
+def check_range(flag: str, value: float | None, low: float, high: float, unit: str) -> None:
     """Refuses now what a stage would refuse, or believe, after minutes of work."""
     if value is not None and not low <= value <= high:
         raise InputError(f"{flag}: expected {low:g} to {high:g} {unit}, got {value:g}")
