@@ -11,8 +11,6 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional
 
-from recon.core.errors import InputError
-
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
@@ -20,19 +18,32 @@ class Export:
 
     scene: Positional[Path]
     """A scene folder."""
-    format: tuple[str, ...]
-    """One or more of npz, bvh, glb, obj, ply, tum, colmap, points, overlay, topview."""
+    format: Annotated[tuple[str, ...], tyro.conf.arg(metavar="FORMAT …")] = ()
+    """One or more formats; --format alone lists them."""
     out: Path | None = None
     """Folder to write; by default SCENE/exports."""
+    fps: float | None = None
+    """Frames per second, between the video's own (joints turn on the shortest arc)."""
+    up: Literal["y", "z"] | None = None
+    """The axis that points up, where a format leaves it open."""
+    unit: Literal["m", "cm"] | None = None
+    """The unit of length, where a format leaves it open."""
+    skeleton: Literal["mixamo", "unreal", "vrm"] | None = None
+    """Names, hierarchy and joint axes of another program, for bvh, glb and fbx."""
 
     def main(self) -> None:
         from recon.core.scene import Scene
         from recon.export import EXPORTERS, export_scene
+        from recon.export.options import ExportOptions
 
         if not self.format:
-            raise InputError(f"--format: expected some of {', '.join(EXPORTERS)}; got none")
+            for name, entry in EXPORTERS.items():
+                choices = "".join(f" --{choice}" for choice in entry.choices)
+                print(f"{name:13} {entry.writes}{';' if choices else ''}{choices}")
+            return
+        options = ExportOptions(fps=self.fps, up=self.up, unit=self.unit, skeleton=self.skeleton)
         scene = Scene.open(self.scene)
-        written = export_scene(scene, self.format, self.out or self.scene / "exports")
+        written = export_scene(scene, self.format, self.out or self.scene / "exports", options)
         for paths in written.values():
             for path in paths:
                 print(path)

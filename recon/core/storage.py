@@ -41,6 +41,11 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
         raise
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file's whole content, atomically."""
+    write_atomic(path, lambda file: file.write(content))
+
+
 def pack(item: Any) -> dict[str, np.ndarray]:
     """A dataclass as a flat dict of arrays, nested fields joined by '.'; None is left out."""
     out: dict[str, np.ndarray] = {}

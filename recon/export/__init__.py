@@ -1,29 +1,76 @@
-"""Files that other programs open. Every exporter is `(scene, out) -> list[Path]`, loaded on use."""
+"""Files that other programs open. Every exporter is loaded on use.
+
+An exporter is `(scene, out, options) -> list[Path]`: it writes to the folder `out`.
+"""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from recon.core.errors import InputError
 from recon.core.scene import Scene
+from recon.export.options import DEFAULTS, ExportOptions
 
-Exporter = Callable[[Scene, Path], list[Path]]
+Exporter = Callable[[Scene, Path, ExportOptions], list[Path]]
 
-EXPORTERS: dict[str, str] = {
-    "npz": "recon.export.motion_npz:export",
-    "bvh": "recon.export.bvh:export",
-    "glb": "recon.export.glb:export",
-    "obj": "recon.export.meshes:export_obj",
-    "ply": "recon.export.meshes:export_ply",
-    "tum": "recon.export.camera_files:export_tum",
-    "colmap": "recon.export.camera_files:export_colmap",
-    "points": "recon.export.camera_files:export_points",
-    "overlay": "recon.export.overlay:export",
-    "topview": "recon.export.topview:export",
-}
-"""Format name to `module:function`."""
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """One entry of the table of formats.
+
+    Args:
+        target: `module:function`. writes: the files, for people who choose one.
+        choices: which of the ExportOptions the format has a choice of.
+    """
+
+    target: str
+    writes: str
+    choices: tuple[str, ...] = ()
+
+
+EXPORTERS: dict[str, Format] = {
+    "npz": Format(
+        target="recon.export.motion_npz:export", choices=("fps",),
+        writes="AMASS SMPL-X and SMPL-H parameters, and our own motion with nothing left out",
+    ),
+    "bvh": Format(
+        target="recon.export.bvh:export", choices=("fps", "up", "unit", "skeleton"),
+        writes="skeleton and motion of each person (Blender, MotionBuilder, Maya)",
+    ),
+    "glb": Format(
+        target="recon.export.glb:export", choices=("fps", "skeleton"),
+        writes="everybody skinned and animated, and the camera, in one file",
+    ),
+    "obj": Format(
+        target="recon.export.meshes:export_obj", choices=("fps", "up", "unit"),
+        writes="a mesh for every frame, as text",
+    ),
+    "ply": Format(
+        target="recon.export.meshes:export_ply", choices=("fps", "up", "unit"),
+        writes="a mesh for every frame, binary",
+    ),
+    "tum": Format(
+        target="recon.export.camera_files:export_tum",
+        writes="camera trajectory as text (evo)",
+    ),
+    "colmap": Format(
+        target="recon.export.camera_files:export_colmap",
+        writes="cameras and points as a COLMAP model",
+    ),
+    "points": Format(
+        target="recon.export.camera_files:export_points", writes="the scene's coloured points"
+    ),
+    "overlay": Format(
+        target="recon.export.overlay:export", writes="the bodies drawn over the video"
+    ),
+    "topview": Format(
+        target="recon.export.topview:export", writes="everybody's way from above, as a video"
+    ),
+}  # fmt: skip
+"""Format name to what it is and where it is made."""
 FORMATS_ON_VIDEO = ("overlay", "topview")
 
 
@@ -41,18 +88,34 @@ def load_exporter(name: str) -> Exporter:
         InputError: no such format.
     """
     check_formats([name])
-    module, function = EXPORTERS[name].split(":")
+    module, function = EXPORTERS[name].target.split(":")
     return getattr(importlib.import_module(module), function)
 
 
-def export_scene(scene: Scene, formats: Sequence[str], out: Path) -> dict[str, list[Path]]:
+def check_options(names: Sequence[str], options: ExportOptions) -> None:
+    """Raises InputError for an option that one of the formats has no choice of."""
+    for option in options.chosen:
+        fixed = [name for name in names if option not in EXPORTERS[name].choices]
+        if fixed:
+            free = [name for name, entry in EXPORTERS.items() if option in entry.choices]
+            raise InputError(
+                f"--{option}: expected formats that leave it open ({', '.join(free)}), got "
+                f"{', '.join(fixed)}; export those apart, without --{option}"
+            )
+
+
+def export_scene(
+    scene: Scene, formats: Sequence[str], out: Path, options: ExportOptions = DEFAULTS
+) -> dict[str, list[Path]]:
     """Writes a scene in several formats to the folder `out`; the files of each, by format.
 
     Raises:
-        InputError: an unknown format (before anything is written), `out` is a file, or a scene
-            without people for a format that holds only people.
+        InputError: an unknown format or an option that it has no choice of (before anything is
+            written), `out` is a file, or a scene without people for a format that holds only
+            people.
     """
     exporters = {name: load_exporter(name) for name in formats}
+    check_options(formats, options)
     imported = scene.manifest.get("imported")
     if imported and (drawn := [name for name in formats if name in FORMATS_ON_VIDEO]):
         raise InputError(
@@ -63,4 +126,4 @@ def export_scene(scene: Scene, formats: Sequence[str], out: Path) -> dict[str, l
         out.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise InputError(f"expected a folder to write to, got {out}; use --out DIR") from None
-    return {name: exporter(scene, out) for name, exporter in exporters.items()}
+    return {name: exporter(scene, out, options) for name, exporter in exporters.items()}

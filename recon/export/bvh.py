@@ -1,8 +1,9 @@
-"""Skeleton motion as BVH: y up, metres, rotations relative to the T-pose.
+"""Skeleton motion as BVH: y up and metres by default, rotations relative to the T-pose.
 
-Metres and y up are what Blender's importer takes as they are (scale 1, "-Z forward, Y up"); a
-program that expects centimetres imports with scale 100. Every joint's channels are in the order
+Metres and y up are what Blender's importer takes as they are (scale 1, "-Z forward, Y up"); for
+programs that expect centimetres there is `--unit cm`. Every joint's channels are in the order
 Z, X, Y: R = Rz Rx Ry, as in most motion libraries. The file starts at the person's first frame.
+BVH has no joint axes: other programs' skeletons differ in names, and in a joint above the pelvis.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from recon.core.geometry import Array
 from recon.core.people import BodyPoses
 from recon.core.rig import Rig
 from recon.core.scene import Scene
-from recon.core.skeletons import CANONICAL_JOINTS, CANONICAL_PARENTS
-from recon.core.storage import write_atomic
-from recon.export.motion import person_at_fixed_rate, poses_yup, require_people
+from recon.core.skeletons import CANONICAL_PARENTS
+from recon.core.storage import write_bytes
+from recon.export.motion import person_at_fixed_rate, poses_in, require_people, rig_in
+from recon.export.options import DEFAULTS, ExportOptions
+from recon.export.skeletons import TargetSkeleton, target_skeleton
 
 EULER_ORDER = "ZXY"
 _CHILDREN = {
@@ -67,52 +70,69 @@ def end_sites(rig: Rig) -> dict[int, Array]:
     return tips
 
 
-def bvh_text(rig: Rig, poses: BodyPoses, *, fps: float) -> str:
-    """The BVH file of poses in y-up axes at a fixed rate.
+def bvh_text(
+    rig: Rig, poses: BodyPoses, *, fps: float, skeleton: TargetSkeleton | None = None
+) -> str:
+    """The BVH file of poses in the axes and unit that it is to have, at a fixed rate.
 
-    The root's offset is zero and its position channels hold the pelvis, metres.
+    The root's offset is zero and its position channels hold the pelvis. A joint above the pelvis
+    stands on the origin, and the pelvis has position channels then.
     """
+    skeleton = skeleton or target_skeleton(None)
     offsets = rig.rest_joints - rig.rest_joints[np.maximum(CANONICAL_PARENTS, 0)]
     tips = end_sites(rig)
     turns = " ".join(f"{axis}rotation" for axis in EULER_ORDER)
     lines = ["HIERARCHY"]
 
-    def line(depth: int, text: str) -> None:
-        lines.append("\t" * depth + text)
-
-    def offset(depth: int, xyz: Array) -> None:
-        line(depth, "OFFSET " + " ".join(f"{v:.6f}" for v in xyz))
+    def opened(depth: int, name: str, xyz: Array, positions: bool) -> None:
+        lines.append("\t" * depth + f"{'JOINT' if depth else 'ROOT'} {name}")
+        channels = f"6 Xposition Yposition Zposition {turns}" if positions else f"3 {turns}"
+        lines.append("\t" * depth + "{")
+        lines.append("\t" * (depth + 1) + _offset(xyz))
+        lines.append("\t" * (depth + 1) + f"CHANNELS {channels}")
 
     def joint(j: int, depth: int) -> None:
-        line(depth, f"{'JOINT' if depth else 'ROOT'} {CANONICAL_JOINTS[j]}")
-        line(depth, "{")
-        offset(depth + 1, offsets[j])
-        positions = "" if depth else "Xposition Yposition Zposition "
-        line(depth + 1, f"CHANNELS {3 if depth else 6} {positions}{turns}")
+        opened(depth, skeleton.names[j], offsets[j], j == 0)
         for child in _CHILDREN[j]:
             joint(child, depth + 1)
         if j in tips:
-            line(depth + 1, "End Site")
-            line(depth + 1, "{")
-            offset(depth + 2, tips[j])
-            line(depth + 1, "}")
-        line(depth, "}")
+            lines.extend("\t" * (depth + 1) + text for text in ("End Site", "{"))
+            lines.append("\t" * (depth + 2) + _offset(tips[j]))
+            lines.append("\t" * (depth + 1) + "}")
+        lines.append("\t" * depth + "}")
 
-    joint(0, 0)
     angles = continuous_euler(poses.rotations)[:, depth_first()]
     rows = np.concatenate([poses.root, angles.reshape(len(angles), -1)], axis=1)
+    if skeleton.root is None:
+        joint(0, 0)
+    else:
+        opened(0, skeleton.root, np.zeros(3), True)
+        joint(0, 1)
+        lines.append("}")
+        rows = np.concatenate([np.zeros((len(rows), 6)), rows], axis=1)
     lines += ["MOTION", f"Frames: {len(rows)}", f"Frame Time: {1 / fps:.8f}"]
     lines += [" ".join(f"{v:.6f}" for v in row) for row in rows]
     return "\n".join(lines) + "\n"
 
 
-def export(scene: Scene, out: Path) -> list[Path]:
-    """Writes personN.bvh for every person, at the video's (median) frame rate."""
+def _offset(xyz: Array) -> str:
+    return "OFFSET " + " ".join(f"{v:.6f}" for v in xyz)
+
+
+def export(scene: Scene, out: Path, options: ExportOptions = DEFAULTS) -> list[Path]:
+    """Writes personN.bvh (or personN_mixamo.bvh, …) for everybody.
+
+    The frame rate is the video's (median) one unless another is chosen.
+    """
+    skeleton = target_skeleton(options.skeleton)
+    suffix = f"_{skeleton.kind}" if skeleton.kind else ""
+    up, unit = options.up or "y", options.unit or "m"
     written = []
-    for person in require_people(scene, "BVH files"):
-        path = out / f"{person.name}.bvh"
+    for person in require_people(scene, "BVH files", options.fps):
+        path = out / f"{person.name}{suffix}.bvh"
         fixed = person_at_fixed_rate(person, path.name)
-        text = bvh_text(person.rig, poses_yup(fixed.poses), fps=fixed.fps).encode("ascii")
-        write_atomic(path, lambda file, t=text: file.write(t))
+        poses = poses_in(fixed.poses, up=up, unit=unit)
+        text = bvh_text(rig_in(person.rig, unit), poses, fps=fixed.fps, skeleton=skeleton)
+        write_bytes(path, text.encode("ascii"))
         written.append(path)
     return written

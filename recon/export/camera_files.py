@@ -26,6 +26,7 @@ from recon.core.geometry import (
 from recon.core.placed import PlacedCamera, placed_camera
 from recon.core.scene import Scene
 from recon.core.storage import write_atomic
+from recon.export.options import DEFAULTS, ExportOptions
 
 
 def tum_text(times: Array, placed: PlacedCamera) -> str:
@@ -43,7 +44,7 @@ def tum_text(times: Array, placed: PlacedCamera) -> str:
     return "\n".join(lines) + "\n"
 
 
-def export_tum(scene: Scene, out: Path) -> list[Path]:
+def export_tum(scene: Scene, out: Path, _: ExportOptions = DEFAULTS) -> list[Path]:
     """Writes camera.tum with every frame's camera at its own time."""
     text = tum_text(scene.video.times, placed_camera(scene))
     path = out / "camera.tum"
@@ -82,7 +83,7 @@ def colmap_model(placed: PlacedCamera, intrinsics: Intrinsics) -> pycolmap.Recon
     return model
 
 
-def export_colmap(scene: Scene, out: Path) -> list[Path]:
+def export_colmap(scene: Scene, out: Path, _: ExportOptions = DEFAULTS) -> list[Path]:
     """Writes a binary COLMAP model to colmap/ (cameras, images, points3D, rigs, frames)."""
     folder = out / "colmap"
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,7 +96,7 @@ def export_colmap(scene: Scene, out: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def export_points(scene: Scene, out: Path) -> list[Path]:
+def export_points(scene: Scene, out: Path, _: ExportOptions = DEFAULTS) -> list[Path]:
     """Writes points.ply: the scene's coloured points, dense where the camera moved.
 
     A camera that stood or only turned measures no depth: the file is not written then.

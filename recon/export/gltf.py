@@ -18,6 +18,11 @@ _TARGETS = {"vertices": 34962, "indices": 34963}
 AnimatedPath = Literal["translation", "rotation", "scale"]
 
 
+def srgb_to_linear(srgb: np.ndarray) -> np.ndarray:
+    """Colours of 0 to 1 in linear light, as glTF wants them (IEC 61966-2-1)."""
+    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+
+
 @dataclass
 class GltfDocument:
     """Collects a scene's parts; every `add_*` returns the new part's index.
@@ -84,17 +89,19 @@ class GltfDocument:
 
     def animate(
         self, node: int, path: AnimatedPath, *, times: np.ndarray, values: np.ndarray,
-        held: bool = False,
+        held: bool = False, rest: np.ndarray | None = None,
     ) -> None:  # fmt: skip
         """Moves a node over `times` (K,) seconds; values that never change set the node itself.
 
         Args:
             values: (K, 3), or (K, 4) quaternions xyzw, continuous in sign.
             held: each value holds until the next time instead of being interpolated.
+            rest: the node's own value, which the motion replaces; None: the first of `values`.
         """
         values = values.astype("<f4")
-        self.content["nodes"][node][path] = values[0].tolist()
-        if len(values) < 2 or not np.ptp(values, axis=0).any():
+        own = values[0] if rest is None else rest.astype("<f4")
+        self.content["nodes"][node][path] = own.tolist()
+        if not np.any(values != own):
             return
         if "animations" not in self.content:
             self.add("animations", {"name": "motion", "channels": [], "samplers": []})

@@ -15,19 +15,29 @@ import trimesh
 from trimesh.exchange.ply import export_ply as export_ply_mesh
 
 from recon.core.scene import Scene
-from recon.core.storage import write_atomic
-from recon.export.motion import ExportPerson, poses_yup, require_people, vertex_frames
+from recon.core.storage import write_bytes
+from recon.export.motion import (
+    ExportPerson,
+    poses_in,
+    require_people,
+    rig_in,
+    vertex_frames,
+)
+from recon.export.options import DEFAULTS, UNIT_WORDS, ExportOptions
 
 MeshWriter = Callable[[np.ndarray], bytes]
 
 
-def obj_writer(faces: np.ndarray) -> MeshWriter:
-    """Writes vertices (V, 3) as OBJ text; the faces' text is made once for a whole sequence."""
+def obj_writer(faces: np.ndarray, axes: str) -> MeshWriter:
+    """Writes vertices (V, 3) as OBJ text; the faces' text is made once for a whole sequence.
+
+    `axes` says in words which axes and unit these are.
+    """
     tail = "".join(f"f {a} {b} {c}\n" for a, b, c in (faces + 1).tolist())
 
     def write(vertices: np.ndarray) -> bytes:
         lines = "".join(f"v {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in vertices.tolist())
-        return f"# recon3d: metres, y up\n{lines}{tail}".encode("ascii")
+        return f"# recon3d: {axes}\n{lines}{tail}".encode("ascii")
 
     return write
 
@@ -42,29 +52,33 @@ def ply_writer(faces: np.ndarray) -> MeshWriter:
     return write
 
 
-def _write_sequence(person: ExportPerson, out: Path, kind: Literal["obj", "ply"]) -> list[Path]:
+def _write_sequence(
+    person: ExportPerson, out: Path, kind: Literal["obj", "ply"], options: ExportOptions
+) -> list[Path]:
     folder = out / f"{person.name}_{kind}"
-    poses = person.motion.poses_world
-    frames = vertex_frames(person.rig, poses_yup(poses) if kind == "obj" else poses)
-    write_mesh = (obj_writer if kind == "obj" else ply_writer)(person.rig.faces)
+    up, unit = options.up or ("y" if kind == "obj" else "z"), options.unit or "m"
+    poses = poses_in(person.motion.poses_world, up=up, unit=unit)
+    frames = vertex_frames(rig_in(person.rig, unit), poses)
+    faces = person.rig.faces
+    words = f"{UNIT_WORDS[unit]}, {up} up"
+    write_mesh = obj_writer(faces, words) if kind == "obj" else ply_writer(faces)
     written = []
     for index, vertices in zip(person.motion.frame_idx, frames, strict=True):
         path = folder / f"frame{index:06d}.{kind}"
-        content = write_mesh(vertices)
-        write_atomic(path, lambda file, c=content: file.write(c))
+        write_bytes(path, write_mesh(vertices))
         written.append(path)
     for stale in set(folder.glob(f"frame*.{kind}")) - set(written):
         stale.unlink()  # of an earlier, longer motion
     return written
 
 
-def export_obj(scene: Scene, out: Path) -> list[Path]:
-    """Writes personN_obj/frameNNNNNN.obj, numbered as the video's frames."""
-    people = require_people(scene, "OBJ meshes")
-    return [path for person in people for path in _write_sequence(person, out, "obj")]
+def export_obj(scene: Scene, out: Path, options: ExportOptions = DEFAULTS) -> list[Path]:
+    """Writes personN_obj/frameNNNNNN.obj, numbered as the video's frames; y up, metres."""
+    people = require_people(scene, "OBJ meshes", options.fps)
+    return [path for person in people for path in _write_sequence(person, out, "obj", options)]
 
 
-def export_ply(scene: Scene, out: Path) -> list[Path]:
-    """Writes personN_ply/frameNNNNNN.ply (binary), numbered as the video's frames."""
-    people = require_people(scene, "PLY meshes")
-    return [path for person in people for path in _write_sequence(person, out, "ply")]
+def export_ply(scene: Scene, out: Path, options: ExportOptions = DEFAULTS) -> list[Path]:
+    """Writes personN_ply/frameNNNNNN.ply (binary), numbered as the video's frames; z up, metres."""
+    people = require_people(scene, "PLY meshes", options.fps)
+    return [path for person in people for path in _write_sequence(person, out, "ply", options)]

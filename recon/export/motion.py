@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from recon.core.errors import InputError
-from recon.core.geometry import R_YUP_ZUP, Array, slerp_matrices
+from recon.core.geometry import R_YUP_ZUP, Array
 from recon.core.people import BodyPoses, WorldMotion
 from recon.core.rig import Rig
 from recon.core.scene import Scene
+from recon.export.options import METRES_PER_UNIT, Unit, Up
+from recon.export.resample import frame_times, linear, motion_at, poses_at, transforms_at
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +26,8 @@ _UNIFORM_TOLERANCE = 0.1
 class ExportPerson:
     """One person's world motion with its body; `times` (N,) seconds are those of its frames.
 
-    `jaw_open` (N,) radians, None where nobody looked at the face.
+    `jaw_open` (N,) radians, None where nobody looked at the face. `resampled`: whether the
+    frames are not the video's own.
     """
 
     name: str
@@ -32,10 +35,14 @@ class ExportPerson:
     rig: Rig
     times: Array
     jaw_open: Array | None = None
+    resampled: bool = False
 
 
-def export_people(scene: Scene) -> list[ExportPerson]:
-    """The scene's people in order, named person1, person2, … by their track ids."""
+def export_people(scene: Scene, fps: float | None = None) -> list[ExportPerson]:
+    """The scene's people in order, named person1, person2, … by their track ids.
+
+    `fps`: frames per second from the video's first frame on; None: the video's own frames.
+    """
     times, people = scene.video.times, []
     cameras = {m.track_id: m for m in scene.camera_motions}
     rigs = dict(zip(cameras, scene.rigs, strict=True))
@@ -49,12 +56,36 @@ def export_people(scene: Scene) -> list[ExportPerson]:
                 jaw_open=cameras[motion.track_id].jaw_open,
             )
         )
-    return people
+    return people if fps is None else [_at_rate(p, times, _cut_times(scene), fps) for p in people]
 
 
-def require_people(scene: Scene, what: str) -> list[ExportPerson]:
+def _at_rate(person: ExportPerson, video_times: Array, cuts: Array, fps: float) -> ExportPerson:
+    grid = frame_times(video_times, fps)
+    motion, times = motion_at(person.motion, person.rig, person.times, grid=grid, cuts=cuts)
+    jaw = None if person.jaw_open is None else linear(times, person.times, person.jaw_open)
+    return replace(person, motion=motion, times=times, jaw_open=jaw, resampled=True)
+
+
+def _cut_times(scene: Scene) -> Array:
+    return scene.video.times[scene.camera.shot_starts[1:]]
+
+
+def clip_times(scene: Scene, fps: float | None) -> Array:
+    """The times (T,) of an export's frames: the video's own, or `fps` a second."""
+    times = scene.video.times
+    return times if fps is None else frame_times(times, fps)
+
+
+def camera_at(scene: Scene, Ts: Array, fps: float | None) -> Array:
+    """A camera's transforms (T, 4, 4) of the video's frames, at the times of `clip_times`."""
+    if fps is None:
+        return Ts
+    return transforms_at(clip_times(scene, fps), scene.video.times, Ts, _cut_times(scene))
+
+
+def require_people(scene: Scene, what: str, fps: float | None = None) -> list[ExportPerson]:
     """The scene's people; InputError if there is nobody to write as `what`."""
-    people = export_people(scene)
+    people = export_people(scene, fps)
     if not people:
         raise InputError(
             f"expected at least one person in {scene.path} to write {what}, got none; "
@@ -65,9 +96,33 @@ def require_people(scene: Scene, what: str) -> list[ExportPerson]:
 
 def poses_yup(poses: BodyPoses) -> BodyPoses:
     """The same poses in the y-up axes of glTF, BVH and OBJ, from our z-up world."""
+    return poses_in(poses, up="y")
+
+
+def poses_in(poses: BodyPoses, *, up: Up, unit: Unit = "m") -> BodyPoses:
+    """Poses of our world (z up, metres) in other axes and another unit of length."""
+    R = axes_of(up)
     rotations = poses.rotations.copy()
-    rotations[:, 0] = R_YUP_ZUP @ rotations[:, 0]
-    return BodyPoses(root=poses.root @ R_YUP_ZUP.T, rotations=rotations)
+    rotations[:, 0] = R @ rotations[:, 0]
+    return BodyPoses(root=poses.root @ R.T / METRES_PER_UNIT[unit], rotations=rotations)
+
+
+def axes_of(up: Up) -> Array:
+    """The rotation (3, 3) from our z-up world to axes with y or z up."""
+    return R_YUP_ZUP if up == "y" else np.eye(3)
+
+
+def rig_in(rig: Rig, unit: Unit) -> Rig:
+    """A rig with its lengths in another unit."""
+    if unit == "m":
+        return rig
+    scale = 1 / METRES_PER_UNIT[unit]
+    binds = rig.Ts_joint_bind.copy()
+    binds[:, :3, 3] *= scale
+    return replace(
+        rig, rest_joints=rig.rest_joints * scale, bind_vertices=rig.bind_vertices * scale,
+        Ts_joint_bind=binds, sole_points=rig.sole_points * scale,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +157,7 @@ def at_fixed_rate(times: Array, poses: BodyPoses) -> FixedRateMotion:
     spacing = float(np.median(steps))
     # The last frame may fall between two grid points; a grid point past it would hold still.
     grid = times[0] + spacing * np.arange(int((times[-1] - times[0]) / spacing + 1e-6) + 1)
-    root = np.stack([np.interp(grid, times, poses.root[:, k]) for k in range(3)], axis=-1)
-    resampled = BodyPoses(root=root, rotations=slerp_matrices(grid, times, poses.rotations))
+    resampled = poses_at(grid, times, poses)
     return FixedRateMotion(fps=1 / spacing, times=grid, poses=resampled, resampled=True)
 
 

@@ -14,7 +14,13 @@ from recon.core.people import FOOT_POINTS
 from recon.core.scene import CONVENTIONS, Scene
 from recon.core.skeletons import CANONICAL_JOINTS, CANONICAL_PARENTS
 from recon.core.storage import write_atomic
-from recon.export.motion import ExportPerson, person_at_fixed_rate, require_people
+from recon.export.motion import (
+    ExportPerson,
+    export_people,
+    person_at_fixed_rate,
+    require_people,
+)
+from recon.export.options import DEFAULTS, ExportOptions
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +101,7 @@ def amass_arrays(
         "betas": betas,
         "gender": "neutral",
         "times": fixed.times,
-        "resampled": fixed.resampled,
+        "resampled": fixed.resampled or person.resampled,
         "betas_source": source,
         "pelvis_rest": pelvis,
         "pelvis_rest_source": pelvis_source,
@@ -184,16 +190,20 @@ def _description(person: ExportPerson) -> dict[str, Any]:
     }
 
 
-def export(scene: Scene, out: Path) -> list[Path]:
-    """Writes personN_smplx.npz, _smplh.npz (AMASS keys) and _motion.npz (everything) of each."""
+def export(scene: Scene, out: Path, options: ExportOptions = DEFAULTS) -> list[Path]:
+    """Writes personN_smplx.npz, _smplh.npz (AMASS keys) and _motion.npz (everything) of each.
+
+    A frame rate applies to the AMASS files; the motion is of the video's own frames.
+    """
     written = []
-    for person in require_people(scene, "motion files"):
+    own = require_people(scene, "motion files")
+    for person, at_rate in zip(own, export_people(scene, options.fps), strict=True):
         smplx, smplh, native = (
             out / f"{person.name}_{kind}.npz" for kind in ("smplx", "smplh", "motion")
         )
         for path, arrays in (
-            (smplx, amass_arrays(person, smplx.name)),
-            (smplh, amass_arrays(person, smplh.name, "smplh")),
+            (smplx, amass_arrays(at_rate, smplx.name)),
+            (smplh, amass_arrays(at_rate, smplh.name, "smplh")),
             (native, native_arrays(person)),
         ):
             content = {key: np.asarray(v) for key, v in (arrays | _description(person)).items()}

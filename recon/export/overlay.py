@@ -21,6 +21,7 @@ from recon.core.stage import Progress, no_progress
 from recon.core.video import Frame, FrameSource
 from recon.export.draw import dot, label, polyline
 from recon.export.mp4 import Mp4Writer
+from recon.export.options import DEFAULTS, ExportOptions
 from recon.video import VideoConfig, VideoReader, open_source
 
 MAX_HEIGHT = 720
@@ -252,7 +253,7 @@ def open_frames(scene: Scene) -> VideoReader:
     return VideoReader(clip, info)
 
 
-def export(scene: Scene, out: Path) -> list[Path]:
+def export(scene: Scene, out: Path, _: ExportOptions = DEFAULTS) -> list[Path]:
     """Writes `overlay.mp4` into the folder `out`, reading the scene's video again."""
     path = Path(out) / "overlay.mp4"
     write_overlay(scene, open_frames(scene), path)

@@ -15,6 +15,7 @@ from recon.core.stage import Progress, no_progress
 from recon.core.video import FrameSource
 from recon.export.draw import Color, dot, label, polygon, polyline
 from recon.export.mp4 import Mp4Writer
+from recon.export.options import DEFAULTS, ExportOptions
 from recon.export.overlay import OverlayPainter, check_frames, open_frames
 
 _PAPER: Color = (248, 248, 245)
@@ -177,7 +178,7 @@ def write_topview(
             progress(frame.index + 1, total)
 
 
-def export(scene: Scene, out: Path) -> list[Path]:
+def export(scene: Scene, out: Path, _: ExportOptions = DEFAULTS) -> list[Path]:
     """Writes `topview.mp4` into the folder `out`, reading the scene's video again."""
     path = Path(out) / "topview.mp4"
     write_topview(scene, open_frames(scene), path)
