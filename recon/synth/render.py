@@ -48,9 +48,13 @@ class Picture:
 
 
 class Renderer:
-    """Draws the frames of one world, each on its own; the same world gives the same pictures."""
+    """Draws the frames of one world, each on its own; the same world gives the same pictures.
 
-    def __init__(self, world: StagedWorld) -> None:
+    Args:
+        world: to draw. steady: whether the camera keeps one exposure.
+    """
+
+    def __init__(self, world: StagedWorld, *, steady: bool = False) -> None:
         self.world = world
         rng = world.rng(3)
         atlas = tx.Atlas()
@@ -71,7 +75,7 @@ class Renderer:
         drift = wander(rng, world.times, 2.0, 1)[:, 0]
         calm = gaussian_filter1d(drift, 0.5 * world.spec.fps)  # an exposure changes slowly
         full = (self._light.sun + self._light.ambient).mean()
-        self._exposure = rng.uniform(1.0, 1.25) / full * np.exp(0.1 * calm)
+        self._exposure = rng.uniform(1.0, 1.25) / full * np.exp(0.1 * calm * (not steady))
         self._grain = rng.uniform(0.8, 2.5)
         self._blur = rng.uniform(1.0, 1.3) * world.intrinsics.width / 960
         self._attributes(pictures, cloth)
