@@ -23,11 +23,6 @@ def srgb_to_linear(srgb: np.ndarray) -> np.ndarray:
     return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 
-def srgb_to_linear(srgb: np.ndarray) -> np.ndarray:
-    """Colours of 0 to 1 in linear light, as glTF wants them (IEC 61966-2-1)."""
-    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-
-
 @dataclass
 class GltfDocument:
     """Collects a scene's parts; every `add_*` returns the new part's index.
