@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from typing import Annotated, Any
@@ -13,20 +12,18 @@ from recon import __version__
 from recon.commands.exchange import Convert, Export, Import
 from recon.commands.gaussians import Render, Splat
 from recon.commands.look import Evaluate, View
+from recon.commands.many import Batch
 from recon.commands.reconstruct import Camera, Demo, Run, Tracks
 from recon.commands.tools import Doctor, Synth, TrainPrior, Weights
-from recon.core.errors import ReconError
+from recon.core.errors import ReconError, user_message
 
 EXIT_KNOWN_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
-_USER_OS_ERRORS = {
-    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS,
-    errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG,
-}  # fmt: skip
 
 Command = (
     Annotated[Run, tyro.conf.subcommand("run")]
+    | Annotated[Batch, tyro.conf.subcommand("batch")]
     | Annotated[Camera, tyro.conf.subcommand("camera")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Import, tyro.conf.subcommand("import")]
@@ -53,18 +50,15 @@ def main(args: list[str] | None = None) -> None:
     try:
         command: Any = tyro.cli(Command, prog="recon", description=_DESCRIPTION, args=args)  # type: ignore[arg-type]
         command.main()
-    except ReconError as error:
-        sys.exit(_fail(str(error), EXIT_KNOWN_ERROR))
     except KeyboardInterrupt:
         sys.exit(_fail("interrupted; the same command goes on from here", EXIT_INTERRUPTED))
     except BrokenPipeError:  # `recon … | head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_BROKEN_PIPE)
-    except OSError as error:
-        if error.errno not in _USER_OS_ERRORS:
+    except (ReconError, OSError) as error:
+        message = user_message(error)
+        if message is None:
             raise
-        place = error.filename or "the folder that it works in"
-        message = f"expected to use {place}, got: {error.strerror}; make room or choose another"
         sys.exit(_fail(message, EXIT_KNOWN_ERROR))
 
 

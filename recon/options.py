@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from tyro.conf import arg
 
@@ -99,6 +100,24 @@ class RunOptions(CameraOptions):
         check_range("--weight", self.weight, 2, 400, "kilograms")
         if self.keep is not None:
             person_ids("--keep", self.keep)
+
+    def to_json(self) -> dict[str, Any]:
+        """The options as JSON-native values, paths absolute, for another process or machine."""
+        values = {f.name: getattr(self, f.name) for f in fields(RunOptions)}
+        for name in (*_PATH_OPTIONS, "depth_model"):  # a depth model may also be a hub's name
+            path = values[name]
+            if path is not None and (name in _PATH_OPTIONS or Path(path).exists()):
+                values[name] = str(Path(path).expanduser().absolute())
+        return {**values, "formats": list(self.formats)}
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> RunOptions:
+        """The inverse of `to_json`."""
+        paths = {k: Path(values[k]) for k in _PATH_OPTIONS if values[k] is not None}
+        return RunOptions(**{**values, **paths, "formats": tuple(values["formats"])})
+
+
+_PATH_OPTIONS = ("keypoints_model", "body_model_path")
 
 
 @dataclass(frozen=True, kw_only=True)

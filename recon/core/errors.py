@@ -1,5 +1,12 @@
 """Every error a user can cause: the CLI prints it as one line and exits with code 2."""
 
+import errno
+
+_USER_OS_ERRORS = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS,
+    errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG,
+}  # fmt: skip
+
 
 class ReconError(Exception):
     """A problem in the user's data or set-up. The message says: expected, actual, what to do."""
@@ -27,3 +34,13 @@ class MissingDependencyError(ReconError):
             f"expected the package '{package}', which is not installed; "
             f"install it with: pip install 'recon3d[{extra}]'"
         )
+
+
+def user_message(error: BaseException) -> str | None:
+    """The one line that explains an error of the user's data or set-up; None for a bug."""
+    if isinstance(error, ReconError):
+        return " ".join(str(error).split())
+    if isinstance(error, OSError) and error.errno in _USER_OS_ERRORS:
+        place = error.filename or "the folder that it works in"
+        return f"expected to use {place}, got: {error.strerror}; make room or choose another"
+    return None
