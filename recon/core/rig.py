@@ -103,3 +103,18 @@ class Rig:
         dense = np.zeros((len(self.weights), NUM_JOINTS), np.float32)
         np.add.at(dense, (np.arange(len(dense))[:, None], self.indices), self.weights)
         return dense
+
+
+def largest_weights(dense: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `count` largest weights (V, count) of every row, summing to 1, and their columns.
+
+    Columns are int, and 0 where the weight is 0.
+
+    Args:
+        dense: (V, J) skinning weights, not negative, no row without any.
+    """
+    dense = np.asarray(dense, float)
+    columns = np.argsort(-dense, axis=1, kind="stable")[:, :count]
+    weights = np.take_along_axis(dense, columns, axis=1)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights, np.where(weights > 0, columns, 0)

@@ -24,7 +24,7 @@ from recon.core.geometry import (
 )
 from recon.core.palette import person_color
 from recon.core.people import BodyPoses
-from recon.core.rig import Rig
+from recon.core.rig import Rig, largest_weights
 from recon.core.scene import Scene
 from recon.core.skeletons import CANONICAL_PARENTS
 from recon.core.storage import write_bytes
@@ -49,12 +49,8 @@ def prune_weights(rig: Rig, count: int = NUM_INFLUENCES) -> tuple[np.ndarray, np
 
     Joints are uint8, and 0 where the weight is 0, as glTF wants them.
     """
-    dense = rig.dense_weights().astype(np.float64)
-    joints = np.argsort(-dense, axis=1, kind="stable")[:, :count]
-    weights = np.take_along_axis(dense, joints, axis=1)
-    weights /= weights.sum(axis=1, keepdims=True)
-    weights = weights.astype(np.float32)
-    return weights, np.where(weights > 0, joints, 0).astype(np.uint8)
+    weights, joints = largest_weights(rig.dense_weights(), count)
+    return weights.astype(np.float32), joints.astype(np.uint8)
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> Array:
