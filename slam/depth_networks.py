@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +13,7 @@ import numpy as np
 from recon.core.depth import KeyframeDepth
 from recon.core.errors import InputError, MissingDependencyError
 from recon.core.geometry import Array
+from recon.core.hub import check_transformers
 from recon.core.scene import Scene
 from recon.core.video import Frame, FrameSource
 from slam.depth_scale import DepthEvidence, MetricDepth
@@ -39,15 +39,7 @@ def check_depth_model(model: str) -> None:
     Raises:
         MissingDependencyError: transformers is not installed. InputError: a folder is not there.
     """
-    try:
-        installed = find_spec("transformers") is not None
-    except ValueError:  # blocked in sys.modules
-        installed = False
-    if not installed:
-        raise MissingDependencyError("transformers", "depth")
-    is_path = model.startswith((".", "~", "/")) or model.count("/") > 1
-    if is_path and not Path(model).expanduser().is_dir():
-        raise InputError(f"{_EXPECTED}; got {model!r}, which is no folder here")
+    check_transformers(model, expected=_EXPECTED)
 
 
 class DepthNetwork(Protocol):
