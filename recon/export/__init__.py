@@ -36,6 +36,10 @@ EXPORTERS: dict[str, Format] = {
         target="recon.export.motion_npz:export", choices=("fps",),
         writes="AMASS SMPL-X and SMPL-H parameters, and our own motion with nothing left out",
     ),
+    "smpl": Format(
+        target="recon.export.smpl:export", choices=("fps", "up"),
+        writes="SMPL-X parameters of each person as Meshcapade's codec reads them",
+    ),
     "bvh": Format(
         target="recon.export.bvh:export", choices=("fps", "up", "unit", "skeleton"),
         writes="skeleton and motion of each person (Blender, MotionBuilder, Maya)",
@@ -43,6 +47,14 @@ EXPORTERS: dict[str, Format] = {
     "glb": Format(
         target="recon.export.glb:export", choices=("fps", "skeleton"),
         writes="everybody skinned and animated, and the camera, in one file",
+    ),
+    "usdc": Format(
+        target="recon.export.usd:export", choices=("fps", "up", "unit"),
+        writes="everybody as UsdSkel characters with all weights, and the camera",
+    ),
+    "usdz": Format(
+        target="recon.export.usd:export_usdz", choices=("fps", "up", "unit"),
+        writes="the same as one archive",
     ),
     "obj": Format(
         target="recon.export.meshes:export_obj", choices=("fps", "up", "unit"),

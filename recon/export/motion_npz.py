@@ -18,9 +18,10 @@ from recon.export.motion import (
     ExportPerson,
     export_people,
     person_at_fixed_rate,
+    poses_in,
     require_people,
 )
-from recon.export.options import DEFAULTS, ExportOptions
+from recon.export.options import DEFAULTS, ExportOptions, Up
 
 logger = logging.getLogger(__name__)
 
@@ -73,16 +74,17 @@ def rest_pelvis(person: ExportPerson, model: AmassModel) -> tuple[Array, str]:
 
 
 def amass_arrays(
-    person: ExportPerson, file_name: str, model: AmassModel = "smplx"
+    person: ExportPerson, file_name: str, model: AmassModel = "smplx", *, up: Up = "z"
 ) -> dict[str, Any]:
-    """The keys of an AMASS file (z-up world, metres, one frame rate), and what they mean.
+    """The keys of an AMASS file (metres, one frame rate), and what they mean; AMASS is z up.
 
     SMPL-X and SMPL-H turn the body about its pelvis, which lies at J0(betas) before `trans` is
     added: trans = pelvis_world - J0. AMASS's root_orient holds the turn from y-up to z-up.
     Source: Mahmood et al. 2019, AMASS; Pavlakos et al. 2019, SMPL-X; Romero et al. 2017, SMPL-H.
     """
     fixed = person_at_fixed_rate(person, file_name)
-    rotvec = matrix_to_rotvec(fixed.poses.rotations)
+    poses = poses_in(fixed.poses, up=up)
+    rotvec = matrix_to_rotvec(poses.rotations)
     n = len(rotvec)
     root, body, hand = (rotvec[:, a:b].reshape(n, -1) for a, b in ((0, 1), (1, 22), (22, 52)))
     betas, source = amass_betas(person, model)
@@ -97,7 +99,7 @@ def amass_arrays(
     else:
         keys = _smplh_keys(root, body, hand, fixed.fps)
     return keys | {
-        "trans": fixed.poses.root - pelvis,
+        "trans": poses.root - pelvis,
         "betas": betas,
         "gender": "neutral",
         "times": fixed.times,

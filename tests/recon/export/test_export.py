@@ -4,6 +4,7 @@ import pytest
 
 from recon.core.errors import InputError
 from recon.export import EXPORTERS, export_scene, load_exporter
+from recon.export.options import DEFAULTS
 
 MOTION_FORMATS = ["npz", "bvh", "glb", "obj", "ply", "tum", "colmap"]
 
@@ -18,8 +19,8 @@ def test_every_motion_format_writes_the_files_it_returns(vfr_scene, tmp_path):
 
 
 def test_unknown_format_lists_the_known_ones_and_writes_nothing(vfr_scene, tmp_path):
-    with pytest.raises(InputError, match="fbx") as error:
-        export_scene(vfr_scene, ["npz", "fbx"], tmp_path / "out")
+    with pytest.raises(InputError, match="dae") as error:
+        export_scene(vfr_scene, ["npz", "dae"], tmp_path / "out")
     assert all(name in str(error.value) for name in EXPORTERS)
     assert not (tmp_path / "out").exists()
 
@@ -27,9 +28,9 @@ def test_unknown_format_lists_the_known_ones_and_writes_nothing(vfr_scene, tmp_p
 @pytest.mark.parametrize("name", ["npz", "bvh", "obj", "ply"])
 def test_formats_that_hold_only_people_refuse_an_empty_scene(empty_scene, tmp_path, name):
     with pytest.raises(InputError, match="at least one person"):
-        load_exporter(name)(empty_scene, tmp_path)
+        load_exporter(name)(empty_scene, tmp_path, DEFAULTS)
 
 
 @pytest.mark.parametrize("name", ["glb", "tum", "colmap"])
 def test_formats_with_a_camera_take_an_empty_scene(empty_scene, tmp_path, name):
-    assert load_exporter(name)(empty_scene, tmp_path)
+    assert load_exporter(name)(empty_scene, tmp_path, DEFAULTS)
