@@ -10,7 +10,7 @@ import tyro
 
 from recon import __version__
 from recon.commands.exchange import Convert, Export, Import
-from recon.commands.gaussians import Render, Splat
+from recon.commands.gaussians import Animate, Compose, Render, Splat
 from recon.commands.look import Evaluate, View
 from recon.commands.many import Batch
 from recon.commands.reconstruct import Camera, Demo, Run, Tracks
@@ -31,6 +31,8 @@ Command = (
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Splat, tyro.conf.subcommand("splat")]
     | Annotated[Render, tyro.conf.subcommand("render")]
+    | Annotated[Animate, tyro.conf.subcommand("animate")]
+    | Annotated[Compose, tyro.conf.subcommand("compose")]
     | Annotated[View, tyro.conf.subcommand("view")]
     | Annotated[Tracks, tyro.conf.subcommand("tracks")]
     | Annotated[Weights, tyro.conf.subcommand("weights")]

@@ -114,15 +114,25 @@ def _views(
     size = picture_size(options.size or (record["width"], record["height"]), out)
     K = intrinsics(record["cameras"]["K"][1, 1] * size[1] / record["height"], size)
     count = options.frames or FRAMES.get(options.path, max(len(Ts), 60))
-    around = {"orbit": paths.orbit, "orbits": paths.orbits}
-    along = {"spline": paths.spline, "circles": paths.circles, "spiral": paths.spiral}
-    if options.path in around:
-        eyes = (around[options.path](Ts, count, centre=centre),)
-    else:
-        eyes = (along.get(options.path, paths.smoothed)(Ts, count),)
+    eyes = (free_path(options.path, Ts, count, centre),)
     if options.path == "stereo":
         eyes = paths.stereo(eyes[0], options.baseline)
     return Views(eyes=eyes, K=K, size=size)
+
+
+def free_path(name: str, Ts_world_camera: Array, count: int, centre: Array | None) -> Array:
+    """Cameras (count, 4, 4) of a path by its name, from those that filmed; any other name: calmed.
+
+    Args:
+        centre: (3,) of orbits; see `splatting.paths`.
+    """
+    from splatting import paths
+
+    around = {"orbit": paths.orbit, "orbits": paths.orbits}
+    along = {"spline": paths.spline, "circles": paths.circles, "spiral": paths.spiral}
+    if name in around:
+        return around[name](Ts_world_camera, count, centre=centre)
+    return along.get(name, paths.smoothed)(Ts_world_camera, count)
 
 
 def _cameras_around(gaussians: Gaussians, count: int) -> Array:

@@ -48,7 +48,10 @@ class Subject:
         if len(self.times) < 2:
             return middles
         sigma = CALM_SECONDS / float(np.median(np.diff(self.times)))
-        return gaussian_filter1d(middles, sigma, axis=0, mode="nearest")
+        # Continued as a mirrored point: who walks out of the clip walks on.
+        more = min(len(middles) - 1, int(np.ceil(4 * sigma)))
+        longer = np.pad(middles, ((more, more), (0, 0)), mode="reflect", reflect_type="odd")
+        return gaussian_filter1d(longer, sigma, axis=0, mode="nearest")[more : -more or None]
 
 
 def facing(rotations: Array) -> Array:

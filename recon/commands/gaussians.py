@@ -11,6 +11,7 @@ import tyro
 from tyro.conf import Positional
 
 from recon.options import RenderOptions, SplatOptions
+from recon.options_avatars import AnimateOptions, ComposeOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,4 +62,44 @@ class Render(RenderOptions):
 
         options = RenderOptions(**{f.name: getattr(self, f.name) for f in fields(RenderOptions)})
         for path in render(self.source, self.out, options, watcher=TerminalWatcher()):
+            print(path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Animate(AnimateOptions):
+    """Let an avatar make any motion: a scene's, AMASS's, a BVH file's, or a procedural one."""
+
+    avatar: Positional[Path]
+    """An avatar's .npz, or a scene that `recon avatar` worked on."""
+    motion: Positional[str]
+    """A scene, an AMASS .npz, a .bvh, a personN_motion.npz of `recon export`, or one of stand,
+    walk, run, turn, squat, jump, reach, sit, climb, dance."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE_OR_DIR")]
+    """A video (.mp4), one rigged file (.npz: rest Gaussians, skinning weights, motion), one moment
+    as glTF (.glb, KHR_gaussian_splatting), or a folder for a .ply per frame."""
+
+    def main(self) -> None:
+        from recon.animate import animate
+        from recon.console import TerminalWatcher
+
+        options = AnimateOptions(**{f.name: getattr(self, f.name) for f in fields(AnimateOptions)})
+        for path in animate(self.avatar, self.motion, self.out, options, watcher=TerminalWatcher()):
+            print(path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compose(ComposeOptions):
+    """Show a scene's place and its people together, over time, from anywhere."""
+
+    scene: Positional[Path]
+    """A scene that `recon splat` and `recon avatar` worked on."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE_OR_DIR")]
+    """A video if it ends with .mp4, else a folder for PNGs."""
+
+    def main(self) -> None:
+        from recon.compose import compose
+        from recon.console import TerminalWatcher
+
+        options = ComposeOptions(**{f.name: getattr(self, f.name) for f in fields(ComposeOptions)})
+        for path in compose(self.scene, self.out, options, watcher=TerminalWatcher()):
             print(path)

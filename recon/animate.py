@@ -1,0 +1,189 @@
+"""`recon animate`: an avatar makes a motion, as a video or in files that other programs open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recon.core.errors import InputError
+from recon.core.geometry import Array
+from recon.motion.clip import Box
+from recon.motion.sources import find_motion
+from recon.options_avatars import AnimateOptions
+from recon.performers import Performer, find_avatar, performer, rig_of
+from recon.runner import Silent, Watcher
+from recon.shots import Views, intrinsics, picture_size, take_shots, write_shots
+
+if TYPE_CHECKING:
+    from splatting.gaussians import Gaussians
+    from splatting.people_paths import Subject
+
+BACKDROP = (0.953, 0.957, 0.965)
+SIZE = (512, 640)
+FOCAL = 1.4
+"""Of the camera, in longer sides of the picture: 39 degrees, so that faces are not drawn out."""
+PROP_COLOR = (0.45, 0.47, 0.52)
+SUFFIXES = (".mp4", ".npz", ".glb")
+
+
+def animate(
+    source: Path,
+    motion: str,
+    out: Path,
+    options: AnimateOptions,
+    *,
+    watcher: Watcher | None = None,
+) -> list[Path]:
+    """Writes the avatar in a motion; the files or the folder that it wrote.
+
+    Args:
+        source: an avatar's .npz, or a scene with avatars. motion: see `find_motion`.
+        out: .mp4, .npz (one rigged file), .glb (one moment) or a folder (a .ply per frame).
+
+    Raises:
+        ReconError: no such avatar or motion, or a file in the way; nothing was written.
+    """
+    watcher = watcher or Silent()
+    write = _writer(out)
+    avatar = find_avatar(source, options.person)
+    clip = find_motion(
+        motion, rig_of(avatar), person=options.motion_person, seconds=options.seconds,
+        fps=options.fps, seed=options.seed,
+    )  # fmt: skip
+    times = _moments(clip.times, options)
+    acting = performer(avatar, clip.at(times))
+    why = f"{clip.name} on person {avatar.track_id}, {len(times)} frames"
+    with watcher.stage("animate", why) as progress:
+        return write(acting, out, options, progress)
+
+
+def _writer(out: Path) -> Callable[..., list[Path]]:
+    suffix = out.suffix.lower()
+    if suffix in SUFFIXES:
+        if out.is_dir():
+            raise InputError(f"expected a file to write, got the folder {out}; choose another name")
+        return {".mp4": _write_video, ".npz": _write_rigged, ".glb": _write_moment}[suffix]
+    if suffix or (out.exists() and not out.is_dir()):
+        raise InputError(
+            f"expected a name ending with {', '.join(SUFFIXES)}, or a folder for a .ply per frame; "
+            f"got {out}"
+        )
+    return _write_plys
+
+
+def _moments(times: Array, options: AnimateOptions) -> Array:
+    """Seconds of the frames: evenly spaced over the wanted part of the motion."""
+    start = times[0] if options.start is None else max(options.start, times[0])
+    end = times[-1] if options.end is None else min(options.end, times[-1])
+    if start > end:
+        raise InputError(
+            f"expected a part of the motion's {times[0]:.2f} to {times[-1]:.2f} s, got "
+            f"--start {options.start} --end {options.end}"
+        )
+    return start + np.arange(int((end - start) * options.fps + 1e-6) + 1) / options.fps
+
+
+def _write_video(
+    acting: Performer, out: Path, options: AnimateOptions, progress: Callable[[int, int], None]
+) -> list[Path]:
+    from splatting.gaussians import joined
+
+    size = picture_size(options.size or SIZE, out)
+    K = intrinsics(FOCAL * max(size), size)
+    Ts = _cameras(subject_of([acting]), K, size, options)
+    stage = [] if options.no_floor else _set(acting)
+
+    def moments() -> Iterator[Gaussians]:
+        for moment in range(len(acting.clip.times)):
+            posed = acting.gaussians(moment)
+            assert posed is not None
+            yield joined([*stage, posed])
+
+    views = Views(eyes=(Ts,), K=K, size=size, fps=options.fps)
+    shots = take_shots(moments(), views, backend=options.backend, background=BACKDROP)
+    return write_shots(shots, out, views, depth=False, progress=progress)
+
+
+def _cameras(subject: Subject, K: Array, size: tuple[int, int], options: AnimateOptions) -> Array:
+    from splatting import people_paths
+
+    if options.path == "turntable":
+        return people_paths.turntable(subject, K, size)
+    return people_paths.beside(subject, K, size, follow=options.path == "follow")
+
+
+def subject_of(performers: list[Performer]) -> Subject:
+    """What a camera must see of people at moments that all of them share."""
+    from splatting.people_paths import Subject, facing
+
+    first = performers[0].clip
+    points = np.concatenate([_outline(one) for one in performers], axis=1)
+    return Subject(times=first.times, points=points, forward=facing(first.poses.rotations[:, 0]))
+
+
+def _outline(one: Performer) -> Array:
+    """Joints, soles and the top of the head (T, P, 3), metres: what stands out of a body."""
+    joints, feet = one.joints, one.clip.rig.soles(one.clip.poses)
+    over = joints[:, 15:16] + 1.6 * (joints[:, 15:16] - joints[:, 12:13])
+    return np.concatenate([joints, feet, over], axis=1)
+
+
+def _set(acting: Performer) -> list[Gaussians]:
+    """The floor and what the motion stands or sits on, as lines."""
+    from splatting.lines import floor, lines
+
+    boxes = acting.clip.props
+    points = [acting.joints.reshape(-1, 3), *(box.corners() for box in boxes)]
+    drawn = [floor(np.concatenate(points))]
+    for box in boxes:
+        drawn.append(lines(*_edges(box), color=PROP_COLOR))
+    return drawn
+
+
+def _edges(box: Box) -> tuple[Array, Array]:
+    corners = box.corners()
+    pairs = [(k, k | 1 << bit) for k in range(8) for bit in range(3) if not k >> bit & 1]
+    a, b = np.array(pairs).T
+    return corners[a], corners[b]
+
+
+def _write_plys(
+    acting: Performer, out: Path, options: AnimateOptions, progress: Callable[[int, int], None]
+) -> list[Path]:
+    """frame000000.ply …: INRIA's layout in its viewers' y-down axes."""
+    from splatting.files import write_gaussians
+
+    count = len(acting.clip.times)
+    out.mkdir(parents=True, exist_ok=True)
+    for moment in range(count):
+        posed = acting.gaussians(moment)
+        assert posed is not None
+        write_gaussians(out / f"frame{moment:06d}.ply", posed)
+        progress(moment + 1, count)
+    return [out]
+
+
+def _write_rigged(acting: Performer, out: Path, *_: object) -> list[Path]:
+    from recon.export.rigged_splats import write_rigged
+
+    write_rigged(out, acting.avatar, acting.clip)
+    return [out]
+
+
+def _write_moment(
+    acting: Performer, out: Path, options: AnimateOptions, progress: Callable[[int, int], None]
+) -> list[Path]:
+    from recon.export.splat_glb import write_splat_glb
+
+    count = len(acting.clip.times)
+    if not 0 <= options.frame < count:
+        raise InputError(f"--frame: expected 0 to {count - 1}, got {options.frame}")
+    posed = acting.gaussians(options.frame)
+    assert posed is not None
+    at = acting.clip.times[options.frame]
+    says = f"one moment ({at:.3f} s) of {acting.clip.name}; splats do not move in this file"
+    write_splat_glb(out, posed, name=f"person{acting.avatar.track_id}", says=says)
+    return [out]

@@ -1,0 +1,192 @@
+"""`recon compose`: the filmed place and its people over time, seen along free paths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recon.animate import subject_of
+from recon.core.errors import InputError
+from recon.core.geometry import Array, slerp_matrices
+from recon.core.scene import Scene
+from recon.options_avatars import ComposeOptions
+from recon.performers import Performer, scene_performers
+from recon.render import find_splats, free_path
+from recon.runner import Silent, Watcher
+from recon.shots import Views, check_output, intrinsics, picture_size, take_shots, write_shots
+
+if TYPE_CHECKING:
+    from splatting.gaussians import Gaussians
+
+Lens = tuple[Array, tuple[int, int]]
+"""K (3, 3) px and the pictures' width and height."""
+LONG_SIDE = 640
+"""Pixels, of pictures of a scene whose place was not trained."""
+_UNEVEN = 0.1
+"""Of a frame's length, by which times may differ from an even rate and still count as even."""
+_MOVED, _OTHER_BODY = 0.25, 0.02
+"""Metres by which cameras of splats, and joints of avatars, may differ from the scene's own."""
+
+
+def compose(
+    source: Path, out: Path, options: ComposeOptions, *, watcher: Watcher | None = None
+) -> list[Path]:
+    """Renders the scene with its people; the files or the folder that it wrote.
+
+    All Gaussians of a moment are one set, so that people and things hide each other by depth.
+
+    Args:
+        source: a scene with splats (`recon splat`) and avatars (`recon avatar`).
+        out: a video if it ends with .mp4, else a folder for PNGs.
+
+    Raises:
+        ReconError: something is missing, or made from another run of the scene; the line names
+            the command to run. Nothing was written.
+    """
+    watcher = watcher or Silent()
+    scene = Scene.open(source)
+    check_output(out)
+    cast = scene_performers(scene, options.person)
+    _check_bodies(scene, cast)
+    place, record = _place(scene, options)
+    times, fps = _moments(scene.video.times, options)
+    lens = _lens(scene, record, options, out)
+    times, Ts = _path(scene, cast, times, options, lens=lens)
+    views = Views(eyes=(Ts,), K=lens[0], size=lens[1], fps=fps)
+    cast = [one.at(times) for one in cast]
+
+    def moments() -> Iterator[Gaussians]:
+        from splatting.gaussians import joined
+
+        for moment in range(len(times)):
+            people = [one.gaussians(moment) for one in cast]
+            yield joined([*place, *(person for person in people if person is not None)])
+
+    why = f"{len(views)} frames, path {options.path}"
+    with watcher.stage("compose", why) as progress:
+        shots = take_shots(moments(), views, backend=options.backend)
+        return write_shots(shots, out, views, depth=options.depth, progress=progress)
+
+
+def _check_bodies(scene: Scene, cast: list[Performer]) -> None:
+    """Raises InputError for avatars of bodies that the scene no longer has."""
+    rigs = {m.track_id: r for m, r in zip(scene.camera_motions, scene.rigs, strict=True)}
+    for one in cast:
+        person = one.avatar.track_id
+        if np.abs(rigs[person].rest_joints - one.avatar.rest_joints).max() > _OTHER_BODY:
+            raise InputError(
+                f"expected an avatar of the body that {scene.path} holds now, person {person}'s is "
+                f"of another run; make it again with: recon avatar {scene.path} --person {person}"
+            )
+
+
+def _place(scene: Scene, options: ComposeOptions) -> tuple[list[Gaussians], dict[str, Any] | None]:
+    """The background, and the cameras that it was trained on."""
+    from splatting.files import read_gaussians
+
+    if not options.background:
+        return [], None
+    try:
+        file, record = find_splats(scene.path)
+    except InputError as error:
+        raise InputError(f"{error}, or show the people alone with --no-background") from error
+    if record is not None:
+        _check_world(scene, record)
+    return [read_gaussians(file)], record
+
+
+def _check_world(scene: Scene, record: dict[str, Any]) -> None:
+    """Raises InputError where the splats lie in a world that is not the scene's any more."""
+    try:
+        rows = [int(name.removeprefix("frame")) for name in record["cameras"]["names"]]
+        own = scene.placement.Ts_world_camera[rows, :3, 3]
+    except (ValueError, IndexError, KeyError):
+        own = np.full((1, 3), np.inf)
+    trained = record["cameras"]["Ts_world_camera"][:, :3, 3]
+    if len(own) != len(trained) or np.median(np.linalg.norm(own - trained, axis=1)) > _MOVED:
+        raise InputError(
+            f"expected splats in the world that {scene.path} holds now, got those of another run; "
+            f"delete {scene.path / 'splats'} and run: recon splat {scene.path}"
+        )
+
+
+def _moments(own: Array, options: ComposeOptions) -> tuple[Array, float]:
+    """Seconds of the frames, evenly spaced, and their rate."""
+    kept = own[
+        (own >= (own[0] if options.start is None else options.start))
+        & (own <= (own[-1] if options.end is None else options.end))
+    ]
+    if not len(kept):
+        raise InputError(
+            f"expected a part of the scene's {own[0]:.2f} to {own[-1]:.2f} s, got "
+            f"--start {options.start} --end {options.end}"
+        )
+    step = (kept[-1] - kept[0]) / (len(kept) - 1) if len(kept) > 1 else 1 / 30
+    even = kept[0] + step * np.arange(len(kept))
+    if options.fps is None and np.abs(kept - even).max() <= _UNEVEN * step:
+        return kept, 1 / step
+    fps = options.fps or 1 / float(np.median(np.diff(kept)))
+    return kept[0] + np.arange(int((kept[-1] - kept[0]) * fps + 1e-6) + 1) / fps, fps
+
+
+def _lens(scene: Scene, record: dict[str, Any] | None, options: ComposeOptions, out: Path) -> Lens:
+    """The video's field of view from top to bottom."""
+    video, lens = scene.video, scene.camera.intrinsics
+    scale = min(1.0, LONG_SIDE / max(video.width, video.height))
+    usual = (round(video.width * scale), round(video.height * scale))
+    if record is not None:
+        usual = record["width"], record["height"]
+    size = picture_size(options.size or usual, out)
+    return intrinsics(lens.fy * size[1] / lens.height, size), size
+
+
+def _path(
+    scene: Scene,
+    cast: list[Performer],
+    times: Array,
+    options: ComposeOptions,
+    *,
+    lens: tuple[Array, tuple[int, int]],
+) -> tuple[Array, Array]:
+    """The moments, which bullet-time changes, and a camera (T, 4, 4) for each."""
+    own, filmed = scene.video.times, scene.placement.Ts_world_camera
+    if options.path == "turntable":
+        from splatting import people_paths
+
+        return times, people_paths.turntable(subject_of([p.at(times) for p in cast]), *lens)
+    if options.path == "bullet-time":
+        return _bullet_time(own, filmed, cast, times, options)
+    if options.path == "original":
+        return times, _cameras_at(own, filmed, times)
+    centre = np.concatenate([one.at(times).clip.poses.root for one in cast]).mean(axis=0)
+    part = filmed[(own >= times[0] - 1e-6) & (own <= times[-1] + 1e-6)]
+    return times, free_path(options.path, part, len(times), centre)
+
+
+def _bullet_time(
+    own: Array, filmed: Array, cast: list[Performer], times: Array, options: ComposeOptions
+) -> tuple[Array, Array]:
+    """Moments and cameras that swing around the people while time stands."""
+    from splatting import paths, people_paths
+
+    at = 0.5 * (times[0] + times[-1]) if options.at is None else options.at
+    if not times[0] <= at <= times[-1]:
+        raise InputError(f"--at: expected {times[0]:.2f} to {times[-1]:.2f} seconds, got {at:g}")
+    schedule = people_paths.bullet_time(
+        times, at=at, seconds=options.freeze, arc=float(np.radians(options.arc)), slow=options.slow
+    )
+    calm = paths.smoothed(filmed, len(filmed)) if len(filmed) > 1 else filmed
+    centres = np.mean([one.at(schedule.times).clip.poses.root for one in cast], axis=0)
+    Ts = _cameras_at(own, calm, schedule.times)
+    return schedule.times, people_paths.swung(Ts, centres, schedule.angles)
+
+
+def _cameras_at(own: Array, Ts: Array, times: Array) -> Array:
+    """Camera poses (T, 4, 4) at other times: turned on the shortest arc, moved linearly."""
+    out = np.tile(np.eye(4), (len(times), 1, 1))
+    out[:, :3, :3] = slerp_matrices(times, own, Ts[:, None, :3, :3])[:, 0]
+    out[:, :3, 3] = np.stack([np.interp(times, own, Ts[:, k, 3]) for k in range(3)], axis=1)
+    return out

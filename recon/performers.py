@@ -1,0 +1,159 @@
+"""Avatars that move: whose motion, on whose body, at which moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recon.core.errors import InputError
+from recon.core.geometry import Array, make_transform
+from recon.core.rig import Rig
+from recon.core.scene import Scene
+from recon.core.skeletons import CANONICAL_JOINTS
+from recon.motion.clip import MotionClip
+
+if TYPE_CHECKING:
+    from splatting.avatars.avatar import Avatar
+    from splatting.gaussians import Gaussians
+
+AVATARS = "avatars"
+_FEET = tuple(
+    (CANONICAL_JOINTS.index(f"{side}_ankle"), CANONICAL_JOINTS.index(f"{side}_foot"))
+    for side in ("left", "right")
+)
+_ENDS = (0.01, 0.99)
+"""Quantiles of a foot's Gaussians where it ends below, behind and ahead: some float off it."""
+_SOLE = (0.07, 0.91)
+"""Where along a foot the body models' heels and toes touch the floor."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Performer:
+    """An avatar and the motion that it makes, at the moments of `clip.times`.
+
+    Args:
+        present: (T,) bool, False where the person is not there.
+    """
+
+    avatar: Avatar
+    clip: MotionClip
+    present: np.ndarray
+
+    def gaussians(self, moment: int) -> Gaussians | None:
+        """The avatar at a moment, in the world; None where the person is not there."""
+        return self.avatar.posed(self.clip.poses, moment) if self.present[moment] else None
+
+    def at(self, times: Array) -> Performer:
+        """The same at other times; absent outside the motion's own."""
+        own = self.clip.times
+        slack = 0.5 * float(np.median(np.diff(own))) if len(own) > 1 else np.inf
+        inside = (times >= own[0] - slack) & (times <= own[-1] + slack)
+        return Performer(avatar=self.avatar, clip=self.clip.at(times), present=inside)
+
+    @property
+    def joints(self) -> Array:
+        """(T, 52, 3) metres, world."""
+        return self.clip.rig.joints(self.clip.poses)[1]
+
+
+def performer(avatar: Avatar, clip: MotionClip) -> Performer:
+    """The avatar in a clip that fits its body, all the time."""
+    return Performer(avatar=avatar, clip=clip, present=np.ones(len(clip.times), bool))
+
+
+def rig_of(avatar: Avatar) -> Rig:
+    """The avatar's skeleton with its Gaussians' centres for a mesh without faces.
+
+    Soles are as low as its feet are, from heel to toe: shoes count.
+    """
+    means = avatar.gaussians.means.numpy().astype(float)
+    binds = make_transform(np.tile(np.eye(3), (len(avatar.rest_joints), 1, 1)), -avatar.rest_joints)
+    skinning, soles = avatar.skinning.numpy(), np.empty((4, 3))
+    for side, foot in enumerate(_FEET):
+        on = skinning[:, list(foot)].sum(axis=1) > 0.5
+        if not on.any():
+            raise InputError("expected an avatar with feet, got no Gaussians there; make it again")
+        middle, low = np.median(means[on, 0]), np.quantile(means[on, 1], _ENDS[0])
+        back, front = np.quantile(means[on, 2], _ENDS)
+        for end, share in enumerate(_SOLE):
+            soles[2 * side + end] = middle, low, back + share * (front - back)
+    joints = np.repeat([foot[0] for foot in _FEET], 2)
+    return Rig(
+        model=avatar.model, licence=avatar.licence, rest_joints=avatar.rest_joints,
+        bind_vertices=means, Ts_joint_bind=binds, faces=np.zeros((0, 3), int),
+        weights=avatar.weights, indices=avatar.indices, sole_joints=joints,
+        sole_points=soles - avatar.rest_joints[joints],
+    )  # fmt: skip
+
+
+def find_avatar(source: Path, person: int | None = None) -> Avatar:
+    """The avatar of a file, or of a scene's person (default the first that has one).
+
+    Raises:
+        InputError: there is none.
+    """
+    from splatting.avatars.files import load_avatar
+
+    if not (source / "scene.json").exists():
+        if source.is_dir():
+            raise InputError(
+                f"expected an avatar's .npz or a scene, got the folder {source}; "
+                "make an avatar with: recon avatar SCENE"
+            )
+        return load_avatar(source)
+    return load_avatar(next(iter(_chosen_files(source, person).values())))
+
+
+def avatar_files(scene: Path) -> dict[int, Path]:
+    """The avatars that `recon avatar` left in a scene, by person."""
+    found = {}
+    for file in (scene / AVATARS).glob("person_*.npz"):
+        number = file.stem.removeprefix("person_")
+        if number.isdecimal():
+            found[int(number)] = file
+    return dict(sorted(found.items()))
+
+
+def _chosen_files(scene: Path, person: int | None) -> dict[int, Path]:
+    """The scene's avatars, or that of one person; InputError where there is none."""
+    files = avatar_files(scene)
+    chosen = files if person is None else {k: f for k, f in files.items() if k == person}
+    if not chosen:
+        who = "" if person is None else f" of person {person}"
+        made = ", ".join(map(str, files))
+        raise InputError(
+            f"expected an avatar{who} in {scene / AVATARS}, got "
+            f"{f'those of {made}' if made else 'none'}; "
+            f"make it with: recon avatar {scene} --person {person or 1}"
+        )
+    return chosen
+
+
+def scene_performers(scene: Scene, person: int | None = None) -> list[Performer]:
+    """The scene's avatars (or one person's), each in its own motion, where they are there.
+
+    Raises:
+        InputError: no avatars, or one of somebody who is not in the scene.
+        StaleSceneError: the people have not been placed in the world.
+    """
+    from splatting.avatars.files import load_avatar
+
+    files = _chosen_files(scene.path, person)
+    motions = {motion.track_id: motion for motion in scene.world_motions}
+    out = []
+    for number, file in files.items():
+        if number not in motions:
+            raise InputError(
+                f"expected avatars of people of {scene.path} ({', '.join(map(str, motions))}), "
+                f"got {file}; delete it"
+            )
+        motion, avatar = motions[number], load_avatar(file)
+        clip = MotionClip(
+            name=f"person {number}", times=scene.video.times[motion.frame_idx],
+            poses=motion.poses_world, contacts=motion.contacts, rig=rig_of(avatar),
+        )  # fmt: skip
+        out.append(performer(avatar, clip))
+    return out
