@@ -46,6 +46,18 @@ def write_bytes(path: Path, content: bytes) -> None:
     write_atomic(path, lambda file: file.write(content))
 
 
+def write_by_name(path: Path, write: Callable[[Path], object]) -> None:
+    """Like `write_atomic`, for libraries that open files by themselves.
+
+    `write` gets a path of the same name in a temporary folder beside the file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+        made = Path(folder) / path.name
+        write(made)
+        os.replace(made, path)
+
+
 def pack(item: Any) -> dict[str, np.ndarray]:
     """A dataclass as a flat dict of arrays, nested fields joined by '.'; None is left out."""
     out: dict[str, np.ndarray] = {}

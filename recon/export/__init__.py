@@ -64,6 +64,14 @@ EXPORTERS: dict[str, Format] = {
         target="recon.export.meshes:export_ply", choices=("fps", "up", "unit"),
         writes="a mesh for every frame, binary",
     ),
+    "trc": Format(
+        target="recon.export.markers:export_trc", choices=("fps", "up"),
+        writes="marker trajectories of each person for OpenSim",
+    ),
+    "c3d": Format(
+        target="recon.export.markers:export_c3d", choices=("fps", "up"),
+        writes="the same markers as biomechanics laboratories store them",
+    ),
     "tum": Format(
         target="recon.export.camera_files:export_tum",
         writes="camera trajectory as text (evo)",
@@ -80,6 +88,10 @@ EXPORTERS: dict[str, Format] = {
     ),
     "topview": Format(
         target="recon.export.topview:export", writes="everybody's way from above, as a video"
+    ),
+    "controls": Format(
+        target="recon.export.controls:export", choices=("camera", "body"),
+        writes="skeleton, depth, normals, people and camera path for video generators",
     ),
 }  # fmt: skip
 """Format name to what it is and where it is made."""

@@ -10,8 +10,6 @@ aperture offsets. A person is invisible where absent.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +31,7 @@ from recon.core.people import BodyPoses
 from recon.core.rig import Rig
 from recon.core.scene import Scene
 from recon.core.skeletons import CANONICAL_JOINTS, CANONICAL_PARENTS
+from recon.core.storage import write_by_name
 from recon.export.glb import NEAR_PLANE, vertex_normals
 from recon.export.gltf import srgb_to_linear
 from recon.export.motion import (
@@ -211,25 +210,21 @@ def write_stage(scene: Scene, path: Path, options: ExportOptions = DEFAULTS) -> 
     stage.GetRootLayer().Save()
 
 
-def _export(scene: Scene, out: Path, options: ExportOptions, *, packed: bool) -> list[Path]:
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / ("scene.usdz" if packed else "scene.usdc")
-    with tempfile.TemporaryDirectory(dir=out, prefix=".") as folder:
-        made = Path(folder) / "scene.usdc"
-        write_stage(scene, made, options)
-        if packed:
-            archive = made.with_suffix(".usdz")
-            UsdUtils.CreateNewUsdzPackage(Sdf.AssetPath(str(made)), str(archive))
-            made = archive
-        os.replace(made, path)
-    return [path]
-
-
 def export(scene: Scene, out: Path, options: ExportOptions = DEFAULTS) -> list[Path]:
     """Writes scene.usdc: all people with skeleton, skin and motion, and the camera."""
-    return _export(scene, out, options, packed=False)
+    path = out / "scene.usdc"
+    write_by_name(path, lambda made: write_stage(scene, made, options))
+    return [path]
 
 
 def export_usdz(scene: Scene, out: Path, options: ExportOptions = DEFAULTS) -> list[Path]:
     """Writes scene.usdz, the same as one uncompressed archive."""
-    return _export(scene, out, options, packed=True)
+
+    def write(made: Path) -> None:
+        stage = made.with_suffix(".usdc")
+        write_stage(scene, stage, options)
+        UsdUtils.CreateNewUsdzPackage(Sdf.AssetPath(str(stage)), str(made))
+
+    path = out / "scene.usdz"
+    write_by_name(path, write)
+    return [path]
