@@ -11,11 +11,13 @@ from viewer.page import header, relative_link, table, write_page
 
 _LINKS = {"report": "report", "overlay": "video", "evidence": "camera"}
 _STATES = ("done", "refused", "crashed", "interrupted", "waiting")
-_FRAME = (
-    "<style>.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:14px}"
-    ".card h2{overflow-wrap:anywhere}.card img{width:100%;border-radius:6px;background:#111}"
-    ".card p{margin:.4rem 0;overflow-wrap:anywhere}.card a{margin-right:1em}</style>"
-)
+_STYLE = """<style>
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 14px; }
+.card h2, .card p { overflow-wrap: anywhere; margin: .4rem 0; }
+.card img { width: 100%; border-radius: 6px; background: #111; }
+.card a { margin-right: 1em; }
+.words td:nth-child(2) { white-space: nowrap; }
+</style>"""
 
 
 def write_gallery(out: Path, entries: Sequence[Entry]) -> Path:
@@ -26,13 +28,13 @@ def write_gallery(out: Path, entries: Sequence[Entry]) -> Path:
     tiles = [
         ("videos", str(len(entries)), ", ".join(f"{n} {s}" for s, n in counts.items() if n)),
         ("people", str(sum(f["people"] for f in done)), ""),
-        ("filmed", f"{sum(f['duration_s'] for f in done) / 60:.1f} min", ""),
-        ("work", f"{sum(e.seconds for e in entries) / 60:.1f} min", "of all processes"),
+        ("filmed", _time(sum(f["duration_s"] for f in done)), ""),
+        ("work", _time(sum(e.seconds for e in entries)), "of all processes"),
     ]
     cards = "".join(_card(entry, page) for entry in entries if entry.state == "done")
     link = f'<p><a href="{TABLE}">{TABLE}</a></p>'
     sections = [
-        _FRAME, header("Batch", tiles), _failed(entries, page),
+        _STYLE, header("Batch", tiles), _failed(entries, page),
         f"<section><h2>Scenes</h2>{link}<div class='cards'>{cards}</div></section>",
     ]  # fmt: skip
     write_page(page, "Batch", sections)
@@ -47,7 +49,7 @@ def _card(entry: Entry, page: Path) -> str:
         source = relative_link(thumbnail, page)
         image = f'<img loading="lazy" alt="{escape(entry.name)}" src="{source}">'
     facts = [
-        f"{figures['people']} people",
+        "1 person" if figures["people"] == 1 else f"{figures['people']} people",
         f"{figures['duration_s']:.1f} s, {figures['frames']} frames",
         f"{figures['width']}x{figures['height']}",
         f"camera {figures['camera']}",
@@ -60,7 +62,8 @@ def _card(entry: Entry, page: Path) -> str:
         facts.append(f"{figures['warnings']} warnings")
     links = " ".join(_links(entry, scene, page))
     return (
-        f'<div class="card">{image}<h2>{escape(entry.name)}</h2>'
+        f'<div class="card" title="{escape(_shown(entry.video))}">{image}'
+        f"<h2>{escape(entry.name)}</h2>"
         f"<p class='hint'>{escape(' · '.join(facts))}</p><p>{links}</p></div>"
     )
 
@@ -86,6 +89,13 @@ def _failed(entries: Sequence[Entry], page: Path) -> str:
         rows.append([cell, escape(entry.state), escape(_shown(entry.message))])
     body = table(("video", "state", "why"), rows, kind="words")
     return f'<section class="warn"><h2>Not done</h2>{body}</section>'
+
+
+def _time(seconds: float) -> str:
+    """A span in the unit that suits it."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def _shown(text: str) -> str:

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 
 from recon.batch.memory import available_bytes
 from recon.batch.worker import Job, Outcome, Run, execute
@@ -17,8 +18,8 @@ _POLL_SECONDS = 0.2
 
 
 def default_jobs() -> int:
-    """How many jobs at once use all cores well: each has parts that use one core only."""
-    return max(1, len(usable_cores()) // 2)
+    """How many jobs at once use all cores: one for each, since every job has parts for one core."""
+    return len(usable_cores())
 
 
 def usable_cores() -> list[int]:
@@ -53,6 +54,9 @@ class LocalPool:
         self.running: list[Run] = []
         self.need_bytes = FIRST_GUESS_BYTES
         self._available, self._run_job = available, run_job
+        # Jobs that share all cores wait for one another's threads.
+        cores = usable_cores()
+        self._shares = [tuple(cores[k::limit]) or tuple(cores) for k in range(limit)]
         self._stop = threading.Event()
 
     def work(self, jobs: Sequence[Job]) -> Generator[tuple[Run, Outcome], None, None]:
@@ -64,12 +68,14 @@ class LocalPool:
                 while waiting or futures:
                     while waiting and self._may_start():
                         run = waiting.popleft()
+                        run.job = replace(run.job, cores=self._shares.pop())
                         self.running.append(run)
                         futures[threads.submit(self._run_job, run, stop=self._stop)] = run
                     ended, _ = wait(futures, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
                     for future in ended:
                         run, outcome = futures.pop(future), future.result()
                         self.running.remove(run)
+                        self._shares.append(run.job.cores)
                         self._learn(outcome)
                         if outcome.state == "crashed" and run.attempt <= self.retries:
                             waiting.append(Run(job=run.job, attempt=run.attempt + 1))

@@ -61,7 +61,7 @@ class BatchDisplay:
         if self._quiet:
             return
         count = sum(e.state != "waiting" for e in self._entries)
-        people = f", {entry.figures['people']} people" if entry.figures else ""
+        people = f", people: {entry.figures['people']}" if entry.figures else ""
         what = f"done in {entry.seconds:.1f} s{people}" if entry.state == "done" else entry.state
         why = f": {entry.message}" if entry.message else ""
         line = f"{count}/{len(self._entries)} {entry.name}: {what}{why}"

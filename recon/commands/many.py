@@ -27,7 +27,7 @@ class Batch(RunOptions):
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="DIR")]
     """Folder to write, new or an earlier batch's."""
     jobs: Annotated[int | None, tyro.conf.arg(aliases=["-j"], metavar="N")] = None
-    """Most videos at once; by default one for every two cores. Fewer where memory is short."""
+    """Most videos at once; by default one for every core. Fewer where memory is short."""
     retries: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """How often a video whose process died is tried again."""
     engine: Annotated[str, tyro.conf.arg(metavar="ENGINE")] = "local"
