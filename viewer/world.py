@@ -20,6 +20,8 @@ Segments = tuple[Array, Array]
 
 NUM_BODY_JOINTS = 22
 _MAX_GRID_LINES = 120
+_LARGEST_START = 7.0
+"""Metres across the people's ways that a first view holds; a wider one would show dots."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +139,27 @@ class World:
         T = self.Ts_world_camera[frame]
         low, high = self.bounds
         points = np.concatenate([*seen, T[None, :3, 3]]) if seen else np.stack([low, high])
+        return self.aside(points, frame, fov_deg=fov_deg)
+
+    def start(self, *, fov_deg: float = 50.0) -> tuple[Array, Array]:
+        """Eye and target (3,) of a view that holds the people of the whole clip.
+
+        Of those who go far, where they start; where nobody is, the whole world.
+        """
+        paths = [p.motion.joints_world[:, :NUM_BODY_JOINTS] for p in self.people]
+        if not paths:
+            return self.overview(0, fov_deg=fov_deg)
+        points = np.concatenate([path.reshape(-1, 3) for path in paths])
+        if float(np.linalg.norm(np.ptp(points, axis=0))) > _LARGEST_START:
+            first = min(int(p.motion.frame_idx[0]) for p in self.people)
+            rows = [(p, p.row(first)) for p in self.people]
+            points = np.concatenate([p.motion.joints_world[r, :NUM_BODY_JOINTS]
+                                     for p, r in rows if r is not None])  # fmt: skip
+        return self.aside(points, 0, fov_deg=fov_deg)
+
+    def aside(self, points: Array, frame: int, *, fov_deg: float) -> tuple[Array, Array]:
+        """Eye and target (3,) of a view of points (N, 3) from behind, above and beside a camera."""
+        T = self.Ts_world_camera[frame]
         center = (points.min(axis=0) + points.max(axis=0)) / 2
         radius = max(float(np.linalg.norm(points - center, axis=1).max()), 1.0)
         ahead = T[:2, 2]
