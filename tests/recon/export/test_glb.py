@@ -25,6 +25,12 @@ class GltfReader:
         self.gltf: Any = pygltflib.GLTF2().load(str(path))
         self.blob: bytes = self.gltf.binary_blob()
         self.parents = {c: i for i, n in enumerate(self.gltf.nodes) for c in n.children or []}
+        self.worlds: dict[tuple[int, float], np.ndarray] = {}
+        self.channels = {
+            (channel.target.node, channel.target.path): animation.samplers[channel.sampler]
+            for animation in self.gltf.animations
+            for channel in animation.channels
+        }
 
     def accessor(self, index):
         a = self.gltf.accessors[index]
@@ -42,26 +48,28 @@ class GltfReader:
         """A node's translation, rotation or scale at a time."""
         static = {"translation": [0, 0, 0], "rotation": [0, 0, 0, 1], "scale": [1, 1, 1]}[path]
         value = getattr(self.gltf.nodes[node], path)
-        for animation in self.gltf.animations:
-            for channel in animation.channels:
-                if channel.target.node == node and channel.target.path == path:
-                    sampler = animation.samplers[channel.sampler]
-                    keys, values = self.accessor(sampler.input), self.accessor(sampler.output)
-                    t = np.clip(time, keys[0], keys[-1])
-                    if sampler.interpolation == "STEP":
-                        return values[np.searchsorted(keys, t + 1e-6, side="right") - 1]
-                    if path == "rotation":
-                        return Slerp(keys, Rotation.from_quat(values))(t).as_quat()
-                    return [np.interp(t, keys, column) for column in values.T]
-        return static if value is None else value
+        sampler = self.channels.get((node, path))
+        if sampler is None:
+            return static if value is None else value
+        keys, values = self.accessor(sampler.input), self.accessor(sampler.output)
+        t = np.clip(time, keys[0], keys[-1])
+        if sampler.interpolation == "STEP":
+            return values[np.searchsorted(keys, t + 1e-6, side="right") - 1]
+        if path == "rotation":
+            return Slerp(keys, Rotation.from_quat(values))(t).as_quat()
+        return [np.interp(t, keys, column) for column in values.T]
 
     def world_matrix(self, node, time):
-        matrix = np.eye(4)
-        turned = Rotation.from_quat(self.channel(node, "rotation", time)).as_matrix()
-        matrix[:3, :3] = turned * np.asarray(self.channel(node, "scale", time))
-        matrix[:3, 3] = self.channel(node, "translation", time)
-        above = self.parents.get(node)
-        return matrix if above is None else self.world_matrix(above, time) @ matrix
+        """A node's transform (4, 4) at a time, remembered for its children."""
+        if (node, time) not in self.worlds:
+            matrix = np.eye(4)
+            turned = Rotation.from_quat(self.channel(node, "rotation", time)).as_matrix()
+            matrix[:3, :3] = turned * np.asarray(self.channel(node, "scale", time))
+            matrix[:3, 3] = self.channel(node, "translation", time)
+            above = self.parents.get(node)
+            own = matrix if above is None else self.world_matrix(above, time) @ matrix
+            self.worlds[node, time] = own
+        return self.worlds[node, time]
 
     def vertices(self, person, time):
         """The skinned mesh (V, 3) of a person at a time."""
