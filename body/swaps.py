@@ -1,9 +1,10 @@
 """Left-right swaps of a keypoint network: stretches in which arms or legs have each other's names.
 
-The clean stretches before and after tell where each side is: per frame and limb pair, the choice
-"as named" or "swapped" whose points move least from frame to frame (Viterbi), in the picture and,
+A network that takes a back for a front swaps all of them. The clean stretches before and after
+tell where each side is: per frame, the choice of "as named" or "swapped" for arms and for legs
+whose points move least from frame to frame and over two frames (Viterbi), in the picture and,
 where the network sees in 3D, in depth, since both legs of a person seen from the side project
-onto one another.
+onto one another. Steps over two frames see past one in which both sides lie on one another.
 """
 
 from __future__ import annotations
@@ -33,8 +34,15 @@ _SLOW = 0.03
 """Motion between frames that is nothing unusual, of the person's size."""
 _SWITCH = 5.0
 """Cost of a change of names: what a few keypoints that jump to the other side cost."""
-_STAY = 0.2
-"""Cost a frame of being swapped: the network is mostly right."""
+_STAY = 0.25
+"""Cost a frame of arms or legs that are swapped: the network is mostly right."""
+_APART = 0.2
+"""Cost a frame of arms that are swapped while legs are not, or the reverse: a person's left and
+right are mistaken as a whole rather."""
+_OVER_TWO = 0.5
+"""Weight of a step over two frames, of one over one."""
+_STATES = np.array([[False, False], [True, True], [True, False], [False, True]])
+"""(4, 2): whether arms and legs are swapped."""
 
 
 def repair_swaps(track: PersonTrack, times: Array) -> tuple[PersonTrack, np.ndarray]:
@@ -45,9 +53,7 @@ def repair_swaps(track: PersonTrack, times: Array) -> tuple[PersonTrack, np.ndar
     Args:
         times: (T,) seconds of all frames of the video.
     """
-    swapped = np.stack(
-        [_swapped(track, times[track.frame_idx], pairs) for pairs in PARTS.values()], axis=1
-    )
+    swapped = _swapped(track, times[track.frame_idx])
     if not swapped.any():
         return track, swapped
     arrays = [np.array(getattr(track, n)) for n in ("keypoints_px", "keypoint_conf", "landmarks")]
@@ -72,30 +78,41 @@ def _exchanged(hands: Array, rows: np.ndarray) -> Array:
     return np.where(rows.reshape(-1, *[1] * (hands.ndim - 1)), hands[:, ::-1], hands)
 
 
-def _swapped(track: PersonTrack, times: Array, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
-    """(N,) bool by the Viterbi path over two states, as named (0) and swapped (1)."""
+def _swapped(track: PersonTrack, times: Array) -> np.ndarray:
+    """(N, 2) bool of arms and legs by the best path over pairs of neighbouring frames' states."""
     num = len(times)
     if num < 3:
-        return np.zeros(num, bool)
-    same, crossed = _motion_costs(track, times, pairs)
-    best = np.array([0.0, _STAY])
-    came_from = np.zeros((num, 2), int)
-    for n in range(1, num):
-        step = np.array([[same[n - 1], crossed[n - 1]], [crossed[n - 1], same[n - 1]]])
-        total = best[:, None] + step + _SWITCH * (1 - np.eye(2))
+        return np.zeros((num, 2), bool)
+    step, far = _step_costs(track, times, over=1), _OVER_TWO * _step_costs(track, times, over=2)
+    step += _SWITCH * (1 - np.eye(len(_STATES)))
+    stay = _STAY * _STATES.sum(axis=1) + _APART * (_STATES[:, 0] != _STATES[:, 1])
+    best = stay[:, None] + stay + step[0]  # (before, now)
+    came_from = np.zeros((num, *best.shape), int)
+    for n in range(2, num):
+        total = best[:, :, None] + far[n - 2][:, None, :]  # (two before, before, now)
         came_from[n] = total.argmin(axis=0)
-        best = total.min(axis=0) + np.array([0.0, _STAY])
-    state = np.zeros(num, int)
-    state[-1] = int(best.argmin())
-    for n in range(num - 1, 0, -1):
-        state[n - 1] = came_from[n, state[n]]
-    return state == 1
+        best = total.min(axis=0) + step[n - 1] + stay
+    path = np.zeros(num, int)
+    path[-2:] = np.unravel_index(best.argmin(), best.shape)
+    for n in range(num - 1, 1, -1):
+        path[n - 2] = came_from[n, path[n - 1], path[n]]
+    return _STATES[path]
+
+
+def _step_costs(track: PersonTrack, times: Array, *, over: int) -> Array:
+    """Costs (N - over, 4, 4) of the motion from a frame's state to that `over` frames later."""
+    changed = _STATES[:, None] != _STATES[None]
+    costs = 0.0
+    for part, pairs in enumerate(PARTS.values()):
+        same, crossed = _motion_costs(track, times, pairs, over=over)
+        costs = costs + np.where(changed[..., part], crossed[:, None, None], same[:, None, None])
+    return np.asarray(costs)
 
 
 def _motion_costs(
-    track: PersonTrack, times: Array, pairs: tuple[tuple[int, int], ...]
+    track: PersonTrack, times: Array, pairs: tuple[tuple[int, int], ...], *, over: int
 ) -> tuple[Array, Array]:
-    """Costs (N - 1,) of going on under the same names and of having changed them."""
+    """Costs (N - over,) of going on under the same names and of having changed them."""
     boxes = track.boxes
     size = np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1), 1.0)[:, None, None]
     # A metre of landmarks is about 0.55 of the size; depths are worth half of what is seen.
@@ -104,13 +121,13 @@ def _motion_costs(
     points = np.concatenate([(track.keypoints_px - centre) / size, depth], axis=-1)
     left, right = np.array(pairs).T
     trust = np.minimum(track.keypoint_conf[:, left], track.keypoint_conf[:, right])
-    weight = np.minimum(trust[1:], trust[:-1])
-    gap = np.diff(times)
+    weight = np.minimum(trust[over:], trust[:-over])
+    gap = times[over:] - times[:-over]
     noise = _SLOW * (1 + gap / 0.1)[:, None]
 
     def cost(a: np.ndarray, b: np.ndarray) -> Array:
-        left_step = np.linalg.norm(points[1:, left] - points[:-1, a], axis=-1)
-        right_step = np.linalg.norm(points[1:, right] - points[:-1, b], axis=-1)
+        left_step = np.linalg.norm(points[over:, left] - points[:-over, a], axis=-1)
+        right_step = np.linalg.norm(points[over:, right] - points[:-over, b], axis=-1)
         square = (left_step**2 + right_step**2) / noise**2
         return (weight * square / (1 + square / 18)).sum(axis=1) * (gap < _REACH)
 

@@ -57,3 +57,20 @@ def test_swapped_stretches_are_found_and_undone(
 def test_a_gap_alone_is_no_swap(model: BodyModel) -> None:
     clip = perform(model, "turning", seed=52, noise=SensorNoise(dropouts=0.35))
     assert not repair_swaps(clip.track, clip.times)[1].any()
+
+
+def test_a_frame_with_both_sides_on_one_another_hides_no_swap(model: BodyModel) -> None:
+    """The network goes over to the other side in a frame that shows neither."""
+    clip = perform(model, "walking", seed=53)
+    names = ("keypoints_px", "landmarks")
+    arrays = {name: getattr(clip.track, name).copy() for name in names}
+    rows = np.arange(30, 50)
+    for pairs in PARTS.values():
+        left, right = np.array(pairs).T
+        for array in arrays.values():
+            both = array[rows].copy()
+            array[np.ix_(rows, left)], array[np.ix_(rows, right)] = both[:, right], both[:, left]
+            for n in (29, 50):
+                array[n, left] = array[n, right] = 0.5 * (array[n, left] + array[n, right])
+    swapped = repair_swaps(replace(clip.track, **arrays), clip.times)[1]
+    assert swapped[rows].all() and not swapped[:29].any() and not swapped[51:].any()
