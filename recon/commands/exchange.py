@@ -30,6 +30,12 @@ class Export:
     """The unit of length, where a format leaves it open."""
     skeleton: Literal["mixamo", "unreal", "vrm"] | None = None
     """Names, hierarchy and joint axes of another program, for bvh, glb and fbx."""
+    camera: Annotated[str | None, tyro.conf.arg(metavar="original|orbit|FILE")] = None
+    """Of controls: the original camera, one that circles the people, or a path as controls'
+    camera.txt or recon render's cameras.json."""
+    body: Annotated[str | None, tyro.conf.arg(metavar="NAME=VALUE …")] = None
+    """Of controls: shape of everybody's body, as "stature=1.95 weight=0.8" (metres; Anny's
+    phenotypes 0 to 1)."""
 
     def main(self) -> None:
         from recon.core.scene import Scene
@@ -41,7 +47,10 @@ class Export:
                 choices = "".join(f" --{choice}" for choice in entry.choices)
                 print(f"{name:13} {entry.writes}{';' if choices else ''}{choices}")
             return
-        options = ExportOptions(fps=self.fps, up=self.up, unit=self.unit, skeleton=self.skeleton)
+        options = ExportOptions(
+            fps=self.fps, up=self.up, unit=self.unit, skeleton=self.skeleton, camera=self.camera,
+            body=self.body,
+        )  # fmt: skip
         scene = Scene.open(self.scene)
         written = export_scene(scene, self.format, self.out or self.scene / "exports", options)
         for paths in written.values():

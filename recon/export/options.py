@@ -23,12 +23,16 @@ class ExportOptions:
     Args:
         fps: frames per second; None: the video's own frames. up, unit: of the file's axes.
         skeleton: names, hierarchy and joint axes of another program; None: SMPL-X.
+        camera: "orbit" or a file of cameras; None: the original one.
+        body: shape values of everybody, "name=value …"; None: their own.
     """
 
     fps: float | None = None
     up: Up | None = None
     unit: Unit | None = None
     skeleton: SkeletonName | None = None
+    camera: str | None = None
+    body: str | None = None
 
     def __post_init__(self) -> None:
         if self.fps is not None and not (math.isfinite(self.fps) and 0.1 <= self.fps <= 1000):
