@@ -13,9 +13,9 @@ from recon.core.geometry import Array
 from recon.motion.clip import Box
 from recon.motion.sources import find_motion
 from recon.options_avatars import AnimateOptions
-from recon.performers import Performer, find_avatar, performer, rig_of
+from recon.performers import Performer, find_avatar, performer, rig_of, subject_of
 from recon.runner import Silent, Watcher
-from recon.shots import Views, intrinsics, picture_size, take_shots, write_shots
+from recon.shots import FPS, Views, intrinsics, picture_size, take_shots, write_shots
 
 if TYPE_CHECKING:
     from splatting.gaussians import Gaussians
@@ -51,9 +51,9 @@ def animate(
     avatar = find_avatar(source, options.person)
     clip = find_motion(
         motion, rig_of(avatar), person=options.motion_person, seconds=options.seconds,
-        fps=options.fps, seed=options.seed,
+        fps=options.fps or FPS, seed=options.seed,
     )  # fmt: skip
-    times = _moments(clip.times, options)
+    times = _moments(clip.times, options, own=options.fps is None and out.suffix == ".npz")
     acting = performer(avatar, clip.at(times))
     why = f"{clip.name} on person {avatar.track_id}, {len(times)} frames"
     with watcher.stage("animate", why) as progress:
@@ -66,7 +66,7 @@ def _writer(out: Path) -> Callable[..., list[Path]]:
         if out.is_dir():
             raise InputError(f"expected a file to write, got the folder {out}; choose another name")
         return {".mp4": _write_video, ".npz": _write_rigged, ".glb": _write_moment}[suffix]
-    if suffix or (out.exists() and not out.is_dir()):
+    if not out.is_dir() and (suffix or out.exists()):
         raise InputError(
             f"expected a name ending with {', '.join(SUFFIXES)}, or a folder for a .ply per frame; "
             f"got {out}"
@@ -74,8 +74,8 @@ def _writer(out: Path) -> Callable[..., list[Path]]:
     return _write_plys
 
 
-def _moments(times: Array, options: AnimateOptions) -> Array:
-    """Seconds of the frames: evenly spaced over the wanted part of the motion."""
+def _moments(times: Array, options: AnimateOptions, *, own: bool) -> Array:
+    """Seconds of the frames over the wanted part of the motion: evenly spaced, or its own."""
     start = times[0] if options.start is None else max(options.start, times[0])
     end = times[-1] if options.end is None else min(options.end, times[-1])
     if start > end:
@@ -83,7 +83,10 @@ def _moments(times: Array, options: AnimateOptions) -> Array:
             f"expected a part of the motion's {times[0]:.2f} to {times[-1]:.2f} s, got "
             f"--start {options.start} --end {options.end}"
         )
-    return start + np.arange(int((end - start) * options.fps + 1e-6) + 1) / options.fps
+    if own:
+        return times[(times >= start) & (times <= end)]
+    fps = options.fps or FPS
+    return start + np.arange(int((end - start) * fps + 1e-6) + 1) / fps
 
 
 def _write_video(
@@ -102,7 +105,7 @@ def _write_video(
             assert posed is not None
             yield joined([*stage, posed])
 
-    views = Views(eyes=(Ts,), K=K, size=size, fps=options.fps)
+    views = Views(eyes=(Ts,), K=K, size=size, fps=options.fps or FPS)
     shots = take_shots(moments(), views, backend=options.backend, background=BACKDROP)
     return write_shots(shots, out, views, depth=False, progress=progress)
 
@@ -113,22 +116,6 @@ def _cameras(subject: Subject, K: Array, size: tuple[int, int], options: Animate
     if options.path == "turntable":
         return people_paths.turntable(subject, K, size)
     return people_paths.beside(subject, K, size, follow=options.path == "follow")
-
-
-def subject_of(performers: list[Performer]) -> Subject:
-    """What a camera must see of people at moments that all of them share."""
-    from splatting.people_paths import Subject, facing
-
-    first = performers[0].clip
-    points = np.concatenate([_outline(one) for one in performers], axis=1)
-    return Subject(times=first.times, points=points, forward=facing(first.poses.rotations[:, 0]))
-
-
-def _outline(one: Performer) -> Array:
-    """Joints, soles and the top of the head (T, P, 3), metres: what stands out of a body."""
-    joints, feet = one.joints, one.clip.rig.soles(one.clip.poses)
-    over = joints[:, 15:16] + 1.6 * (joints[:, 15:16] - joints[:, 12:13])
-    return np.concatenate([joints, feet, over], axis=1)
 
 
 def _set(acting: Performer) -> list[Gaussians]:

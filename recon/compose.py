@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recon.animate import subject_of
 from recon.core.errors import InputError
 from recon.core.geometry import Array, slerp_matrices
 from recon.core.scene import Scene
 from recon.options_avatars import ComposeOptions
-from recon.performers import Performer, scene_performers
+from recon.performers import Performer, scene_performers, subject_of
 from recon.render import find_splats, free_path
 from recon.runner import Silent, Watcher
 from recon.shots import Views, check_output, intrinsics, picture_size, take_shots, write_shots
@@ -84,18 +83,28 @@ def _check_bodies(scene: Scene, cast: list[Performer]) -> None:
 
 
 def _place(scene: Scene, options: ComposeOptions) -> tuple[list[Gaussians], dict[str, Any] | None]:
-    """The background, and the cameras that it was trained on."""
-    from splatting.files import read_gaussians
-
+    """The background if it is wanted, and the cameras that it was trained on."""
     if not options.background:
         return [], None
     try:
-        file, record = find_splats(scene.path)
+        place, record = place_of(scene)
     except InputError as error:
-        raise InputError(f"{error}, or show the people alone with --no-background") from error
+        raise InputError(f"{error}; or show the people alone with --no-background") from error
+    return [place], record
+
+
+def place_of(scene: Scene) -> tuple[Gaussians, dict[str, Any] | None]:
+    """The Gaussians of the scene's place, and what `recon splat` wrote of its cameras.
+
+    Raises:
+        InputError: there are none, or they are of another run of the scene.
+    """
+    from splatting.files import read_gaussians
+
+    file, record = find_splats(scene.path)
     if record is not None:
         _check_world(scene, record)
-    return [read_gaussians(file)], record
+    return read_gaussians(file), record
 
 
 def _check_world(scene: Scene, record: dict[str, Any]) -> None:
@@ -161,7 +170,7 @@ def _path(
         return _bullet_time(own, filmed, cast, times, options)
     if options.path == "original":
         return times, _cameras_at(own, filmed, times)
-    centre = np.concatenate([one.at(times).clip.poses.root for one in cast]).mean(axis=0)
+    centre = np.concatenate([one.at(times).roots for one in cast]).mean(axis=0)
     part = filmed[(own >= times[0] - 1e-6) & (own <= times[-1] + 1e-6)]
     return times, free_path(options.path, part, len(times), centre)
 
@@ -179,7 +188,7 @@ def _bullet_time(
         times, at=at, seconds=options.freeze, arc=float(np.radians(options.arc)), slow=options.slow
     )
     calm = paths.smoothed(filmed, len(filmed)) if len(filmed) > 1 else filmed
-    centres = np.mean([one.at(schedule.times).clip.poses.root for one in cast], axis=0)
+    centres = np.mean([one.at(schedule.times).roots for one in cast], axis=0)
     Ts = _cameras_at(own, calm, schedule.times)
     return schedule.times, people_paths.swung(Ts, centres, schedule.angles)
 

@@ -24,8 +24,8 @@ class AnimateOptions:
     path: Literal["follow", "fixed", "turntable"] = "follow"
     """The video's camera: follow goes along, fixed sees the whole motion from one place,
     turntable circles around the person."""
-    fps: Annotated[float, arg(metavar="HZ")] = 30.0
-    """Frames a second."""
+    fps: Annotated[float | None, arg(metavar="HZ")] = None
+    """Frames a second; by default 30, and the motion's own in an .npz."""
     size: Size = None
     """Width and height of the video; by default 512 640."""
     start: Seconds = None

@@ -18,12 +18,16 @@ from recon.motion.clip import MotionClip
 if TYPE_CHECKING:
     from splatting.avatars.avatar import Avatar
     from splatting.gaussians import Gaussians
+    from splatting.people_paths import Subject
 
 AVATARS = "avatars"
 _FEET = tuple(
     (CANONICAL_JOINTS.index(f"{side}_ankle"), CANONICAL_JOINTS.index(f"{side}_foot"))
     for side in ("left", "right")
 )
+_HEAD, _NECK = CANONICAL_JOINTS.index("head"), CANONICAL_JOINTS.index("neck")
+_CROWN = 1.6
+"""From the head's joint to the crown, in lengths of the neck."""
 _ENDS = (0.01, 0.99)
 """Quantiles of a foot's Gaussians where it ends below, behind and ahead: some float off it."""
 _SOLE = (0.07, 0.91)
@@ -32,36 +36,70 @@ _SOLE = (0.07, 0.91)
 
 @dataclass(frozen=True, kw_only=True)
 class Performer:
-    """An avatar and the motion that it makes, at the moments of `clip.times`.
+    """An avatar and the motion that it makes, at M moments.
 
     Args:
-        present: (T,) bool, False where the person is not there.
+        rows: (M,) int into the clip's frames: time may stand still. present: (M,) bool, False
+            where the person is not there.
     """
 
     avatar: Avatar
     clip: MotionClip
+    rows: np.ndarray
     present: np.ndarray
+
+    @property
+    def times(self) -> Array:
+        """(M,) seconds."""
+        return self.clip.times[self.rows]
 
     def gaussians(self, moment: int) -> Gaussians | None:
         """The avatar at a moment, in the world; None where the person is not there."""
-        return self.avatar.posed(self.clip.poses, moment) if self.present[moment] else None
+        if not self.present[moment]:
+            return None
+        return self.avatar.posed(self.clip.poses, int(self.rows[moment]))
 
     def at(self, times: Array) -> Performer:
-        """The same at other times; absent outside the motion's own."""
+        """The same at other times (M,), which may not go back; absent outside the motion's own."""
         own = self.clip.times
         slack = 0.5 * float(np.median(np.diff(own))) if len(own) > 1 else np.inf
         inside = (times >= own[0] - slack) & (times <= own[-1] + slack)
-        return Performer(avatar=self.avatar, clip=self.clip.at(times), present=inside)
+        different, rows = np.unique(times, return_inverse=True)
+        clip = self.clip.at(different)
+        return Performer(avatar=self.avatar, clip=clip, rows=rows, present=inside)
+
+    @property
+    def roots(self) -> Array:
+        """(M, 3) metres, world, of the pelvis."""
+        return self.clip.poses.root[self.rows]
 
     @property
     def joints(self) -> Array:
-        """(T, 52, 3) metres, world."""
-        return self.clip.rig.joints(self.clip.poses)[1]
+        """(M, 52, 3) metres, world."""
+        return self.clip.rig.joints(self.clip.poses)[1][self.rows]
+
+    @property
+    def outline(self) -> Array:
+        """What stands out of the body (M, P, 3), metres: joints, soles and the crown."""
+        joints, feet = self.joints, self.clip.rig.soles(self.clip.poses)[self.rows]
+        head, neck = joints[:, [_HEAD]], joints[:, [_NECK]]
+        return np.concatenate([joints, feet, head + _CROWN * (head - neck)], axis=1)
 
 
 def performer(avatar: Avatar, clip: MotionClip) -> Performer:
     """The avatar in a clip that fits its body, all the time."""
-    return Performer(avatar=avatar, clip=clip, present=np.ones(len(clip.times), bool))
+    count = len(clip.times)
+    return Performer(avatar=avatar, clip=clip, rows=np.arange(count), present=np.ones(count, bool))
+
+
+def subject_of(performers: list[Performer]) -> Subject:
+    """What a camera must see of people at moments that all of them share."""
+    from splatting.people_paths import Subject, facing
+
+    first = performers[0]
+    points = np.concatenate([one.outline for one in performers], axis=1)
+    forward = facing(first.clip.poses.rotations[:, 0])
+    return Subject(times=first.times, points=points, forward=forward)
 
 
 def rig_of(avatar: Avatar) -> Rig:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recon.core.geometry import Array
 from recon.runner import Watcher
+from recon.splat_clouds import cloud
 
 if TYPE_CHECKING:
     from splatting.gaussians import Gaussians
@@ -55,22 +55,5 @@ def open_preview(photos: Photos, watcher: Watcher) -> SplatPreview:
 
 
 def show(preview: SplatPreview, gaussians: Gaussians, text: str) -> None:
-    """Gaussians as the browser takes them: their colour seen from all around."""
-    from splatting.harmonics import sh_to_rgb
-
-    preview.show(
-        means=gaussians.means.cpu().numpy(),
-        covariances=covariances(gaussians),
-        colors=sh_to_rgb(gaussians.sh[:, 0]).cpu().numpy(),
-        opacities=gaussians.opacities.cpu().numpy(),
-        text=text,
-    )
-
-
-def covariances(gaussians: Gaussians) -> Array:
-    """R S S^T R^T (N, 3, 3), square metres (3DGS, Kerbl et al. 2023, equation 6)."""
-    from scipy.spatial.transform import Rotation
-
-    turned = Rotation.from_quat(gaussians.quats.cpu().numpy(), scalar_first=True).as_matrix()
-    axes = turned * gaussians.scales.cpu().numpy()[:, None, :]
-    return axes @ axes.swapaxes(1, 2)
+    """Gaussians into the browser."""
+    preview.show(cloud(gaussians), text=text)

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from recon.core.errors import MissingDependencyError, ReconError
+from recon.core.geometry import Array
 from recon.core.scene import Scene
+from recon.core.splat_view import SplatCloud, SplatStage
 from viewer.screenshot import BACKGROUND, CAMERA_COLOR, FOV_DEG, GRID_COLOR
 from viewer.world import Segments, World, WorldPerson
 
@@ -27,13 +29,19 @@ _LIBRARIES = {
 
 _HELP = "space: play or pause, arrows: one frame, mouse: turn, with Ctrl: move"
 
+_SOLID = 0.3
+"""Opacity above which a Gaussian is shown as a point."""
+
 _REDRAW_SECONDS = 1.5
 """Filament drops a redraw while the graphics card is busy, and a software one always is: the
 window is drawn again for this long after its last change."""
 
 
-def view(scene: Scene) -> None:
+def view(scene: Scene, splats: SplatStage | None = None) -> None:
     """Opens a window with the scene's world and returns when it is closed.
+
+    Args:
+        splats: the place and the avatars, shown as points.
 
     Raises:
         MissingDependencyError: Open3D is not installed.
@@ -45,7 +53,7 @@ def view(scene: Scene) -> None:
     check_display()
     application = open3d.visualization.gui.Application.instance
     application.initialize()
-    ViewerWindow(open3d, world)
+    ViewerWindow(open3d, world, splats=splats)
     application.run()
 
 
@@ -112,7 +120,11 @@ def _linear(color: Any) -> np.ndarray:
 class ViewerWindow:
     """The window's widgets, and what they show at one frame."""
 
-    def __init__(self, open3d: ModuleType, world: World, *, size: tuple[int, int] = (1280, 800)):
+    def __init__(
+        self, open3d: ModuleType, world: World, *,
+        splats: SplatStage | None = None, size: tuple[int, int] = (1280, 800),
+    ) -> None:  # fmt: skip
+        self.splats = splats
         self._o3d, self._gui = open3d, open3d.visualization.gui
         self._rendering = open3d.visualization.rendering
         self.world = world
@@ -146,6 +158,7 @@ class ViewerWindow:
         self._thin = material("unlitLine", line_width=1.5 * scaling)
         self._thick = material("unlitLine", line_width=4.0 * scaling)
         self._dots = material("defaultUnlit", point_size=3.0 * scaling)
+        self._blobs = material("defaultUnlit", point_size=4.0 * scaling)
 
     def _build_scene(self) -> None:
         world = self.world
@@ -162,16 +175,27 @@ class ViewerWindow:
         for person in world.people:
             name = f"trail{person.motion.track_id}"
             self._add_lines(name, world.person_path(person), person.color, self._thick)
-        if len(world.points) and np.ptp(world.points, axis=0).any():
-            cloud = self._o3d.geometry.PointCloud()
-            cloud.points = self._o3d.utility.Vector3dVector(world.points)
-            cloud.colors = self._o3d.utility.Vector3dVector(_linear(world.point_colors))
-            scene.add_geometry("points", cloud, self._dots)
+        self._add_points("points", world.points, world.point_colors, self._dots)
+        if self.splats is not None and (place := self.splats.place()) is not None:
+            self._add_splats("place", place)
         eye, target = world.overview(0, fov_deg=FOV_DEG)
         low, high = world.bounds
         box = self._o3d.geometry.AxisAlignedBoundingBox(low - 1, high + 1)
         self.widget.setup_camera(FOV_DEG, box, target.astype(np.float32))
         self.widget.look_at(target, eye, [0, 0, 1])
+
+    def _add_points(self, name: str, points: Array, colors: np.ndarray, material: Any) -> None:
+        if not len(points) or not np.ptp(points, axis=0).any():
+            return
+        cloud = self._o3d.geometry.PointCloud()
+        cloud.points = self._o3d.utility.Vector3dVector(points)
+        cloud.colors = self._o3d.utility.Vector3dVector(_linear(colors))
+        self.widget.scene.add_geometry(name, cloud, material)
+
+    def _add_splats(self, name: str, cloud: SplatCloud) -> None:
+        """The centres of Gaussians that one can see, in their colours."""
+        solid = cloud.opacities > _SOLID
+        self._add_points(name, cloud.means[solid], 255 * cloud.colors[solid], self._blobs)
 
     def _add_lines(
         self, name: str, segments: Segments, color: tuple[int, int, int], material: Any
@@ -210,13 +234,24 @@ class ViewerWindow:
             ):  # fmt: skip
                 name = f"{kind}{person.motion.track_id}"
                 scene.remove_geometry(name)
-                if row is not None and box.checked:
+                hidden = kind == "mesh" and person.motion.track_id in self._avatars()
+                if row is not None and box.checked and not hidden:
                     add(name, person, row)
+        scene.remove_geometry("avatars")
+        if self._avatars() and self.splats is not None:
+            people = self.splats.cast(self.frame)
+            if people is not None:
+                self._add_splats("avatars", people)
         scene.remove_geometry("frustum")
         self._add_lines("frustum", self.world.frustum(self.frame), CAMERA_COLOR, self._thin)
         self.slider.int_value = self.frame
         self._set_clock()
         self._redraw_until = time.monotonic() + _REDRAW_SECONDS
+
+    def _avatars(self) -> frozenset[int]:
+        """People who are shown as avatars now, and so without a mesh."""
+        shown = self.splats is not None and self.gaussians.checked
+        return self.splats.people if shown and self.splats is not None else frozenset()
 
     def _add_bones(self, name: str, person: WorldPerson, row: int) -> None:
         self._add_lines(name, person.bones(row), person.color, self._thick)
@@ -234,15 +269,18 @@ class ViewerWindow:
         self.slider.set_on_value_changed(self._slide)
         self.clock = gui.Label("")
         self.meshes, self.skeletons = gui.Checkbox("meshes"), gui.Checkbox("skeletons")
-        self.cloud = gui.Checkbox("points")
-        self.meshes.checked = self.cloud.checked = True
+        self.cloud, self.gaussians = gui.Checkbox("points"), gui.Checkbox("splats")
+        self.meshes.checked = self.gaussians.checked = True
+        self.cloud.checked = self.splats is None
         for box in (self.meshes, self.skeletons):
             box.set_on_checked(lambda _: self.show(self.frame))
         self.cloud.set_on_checked(self._toggle_points)
-        for child in (
-            self.button, self.slider, self.clock, self.meshes, self.skeletons, self.cloud
-        ):  # fmt: skip
+        self.gaussians.set_on_checked(self._toggle_splats)
+        boxes = [self.meshes, self.skeletons, self.cloud]
+        boxes += [self.gaussians] if self.splats is not None else []
+        for child in (self.button, self.slider, self.clock, *boxes):
             self.panel.add_child(child)
+        self._toggle_points(self.cloud.checked)
         for widget in (self.widget, self.panel):
             self.window.add_child(widget)
 
@@ -264,6 +302,10 @@ class ViewerWindow:
     def _toggle_points(self, shown: bool) -> None:
         self.widget.scene.show_geometry("points", shown)
         self.widget.force_redraw()
+
+    def _toggle_splats(self, shown: bool) -> None:
+        self.widget.scene.show_geometry("place", shown)
+        self.show(self.frame)
 
     def toggle(self) -> None:
         """Plays or pauses; from the last frame it plays from the start."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from recon.core.errors import MissingDependencyError
 from recon.core.geometry import Array
+from recon.core.splat_view import SplatCloud
 
 HOST, PORT = "127.0.0.1", 8080
 """This machine alone, and the first port tried: the next free one is taken."""
@@ -21,6 +22,11 @@ def check_viser() -> None:
         import viser  # noqa: F401  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise MissingDependencyError("viser", "viewer") from error
+
+
+def splat_arrays(cloud: SplatCloud) -> tuple[Array, Array, Array, Array]:
+    """Gaussians as viser takes them."""
+    return cloud.means, cloud.covariances, np.clip(cloud.colors, 0, 1), cloud.opacities[:, None]
 
 
 class SplatPreview:
@@ -53,16 +59,9 @@ class SplatPreview:
         """Where a browser finds it."""
         return f"http://{HOST}:{self._server.get_port()}"
 
-    def show(
-        self, *, means: Array, covariances: Array, colors: Array, opacities: Array, text: str
-    ) -> None:
-        """Replaces what is shown.
-
-        Args:
-            means: (N, 3) metres, world. covariances: (N, 3, 3) square metres. colors: (N, 3) RGB
-                and opacities: (N,), in 0 to 1. text: beside the picture.
-        """
-        parts = (means, covariances, np.clip(colors, 0, 1), opacities[:, None])
+    def show(self, cloud: SplatCloud, *, text: str) -> None:
+        """Replaces what is shown; `text` is beside the picture."""
+        parts = splat_arrays(cloud)
         if self._splats is None:
             self._splats = self._server.scene.add_gaussian_splats("/splats", *parts)
         else:

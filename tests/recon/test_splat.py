@@ -92,7 +92,7 @@ def test_a_browser_can_watch_the_training(
 
     seen: list[int] = []
     monkeypatch.setattr("recon.splat.PREVIEW_SECONDS", 0.0)
-    monkeypatch.setattr(SplatPreview, "show", lambda self, *, means, **_: seen.append(len(means)))
+    monkeypatch.setattr(SplatPreview, "show", lambda self, cloud, **_: seen.append(len(cloud.means)))
     source = write_nerf(tmp_path / "wall")
     assert call(["splat", source, "--out", tmp_path / "out", "--preview", "--minutes", "0.08",
                  "--gaussians", "400", "--json"]) == 0  # fmt: skip
@@ -114,7 +114,7 @@ def test_the_preview_without_its_package_is_refused_before_any_work(
 
 
 def test_gaussians_in_the_browser_have_their_shape_and_colour() -> None:
-    from recon.splat_watch import covariances
+    from recon.splat_clouds import covariances
     from tests.splatting.scenes import cloud
 
     gaussians = cloud(20)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from recon.core.errors import MissingDependencyError
+from recon.core.splat_view import SplatCloud
 from viewer.splats import HOST, SplatPreview, check_viser
 
 
@@ -19,11 +20,11 @@ def test_it_serves_what_was_shown_last_and_stops(capsys: pytest.CaptureFixture[s
     with SplatPreview(np.eye(4), ahead=2.0) as preview:
         for count in (5, 8):
             means = rng.normal(size=(count, 3))
-            preview.show(
+            cloud = SplatCloud(
                 means=means, covariances=np.tile(0.01 * np.eye(3), (count, 1, 1)),
                 colors=rng.uniform(-0.5, 1.5, size=(count, 3)), opacities=np.full(count, 0.5),
-                text=f"step {count}",
             )  # fmt: skip
+            preview.show(cloud, text=f"step {count}")
         assert preview.url.startswith(f"http://{HOST}:")
         with urlopen(preview.url) as page:
             assert page.status == 200 and b"<html" in page.read()
