@@ -14,7 +14,10 @@ from recon.options import EvaluateOptions
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """Look at a scene in a window, or render a picture of it without a display."""
+    """Look at a scene in a window, or render a picture of it without a display.
+
+    Splats (`recon splat`) and avatars (`recon avatar`) that the scene has are shown too.
+    """
 
     scene: Positional[Path]
     """A scene folder."""
@@ -24,17 +27,20 @@ class View:
     """Frame of the screenshot."""
 
     def main(self) -> None:
+        from recon.console import TerminalWatcher
         from recon.core.scene import Scene
+        from recon.scene_splats import find_scene_splats
 
         scene = Scene.open(self.scene)
+        splats = find_scene_splats(scene, TerminalWatcher())
         if self.screenshot is None:
             from viewer.app import view
 
-            view(scene)
+            view(scene, splats)
         else:
             from viewer.screenshot import screenshot
 
-            screenshot(scene, self.screenshot, frame=self.frame)
+            screenshot(scene, self.screenshot, frame=self.frame, splats=splats)
             print(self.screenshot)
 
 
