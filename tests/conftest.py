@@ -6,6 +6,8 @@ import functools
 
 import pytest
 
+from tests.browser import why_no_browser
+
 
 @functools.cache
 def why_no_weights() -> str | None:
@@ -29,6 +31,7 @@ def why_no_gpu() -> str | None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    for marker, why in (("weights", why_no_weights), ("gpu", why_no_gpu)):
+    marks = (("weights", why_no_weights), ("gpu", why_no_gpu), ("browser", why_no_browser))
+    for marker, why in marks:
         if item.get_closest_marker(marker) and (reason := why()) is not None:
             pytest.skip(reason)
