@@ -76,7 +76,7 @@ def write_controls(
     Raises:
         InputError: the folder cannot be made. StaleSceneError: a stage has not run.
     """
-    times, background = scene.video.times, SceneDepth.of(scene)
+    times, background = scene.video.times, SceneDepth.of(scene, as_filmed=cast.as_filmed)
     colors = mask_colors([actor.person.track_id for actor in cast.actors])
     grey = _grey(cast, background)
     with ExitStack() as stack:

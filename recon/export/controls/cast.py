@@ -89,11 +89,13 @@ class Cast:
 
     Args:
         Ts_world_camera: (T, 4, 4) of the chosen camera, whose picture is as large as the video.
+        as_filmed: whether it is the original one.
     """
 
     actors: tuple[Actor, ...]
     intrinsics: Intrinsics
     Ts_world_camera: Array
+    as_filmed: bool
 
 
 def cast(scene: Scene, *, camera: str | None = None, body: str | None = None) -> Cast:
@@ -130,7 +132,7 @@ def cast(scene: Scene, *, camera: str | None = None, body: str | None = None) ->
         )
         for motion, rig in people
     )  # fmt: skip
-    return Cast(actors=actors, intrinsics=intrinsics, Ts_world_camera=Ts)
+    return Cast(actors=actors, intrinsics=intrinsics, Ts_world_camera=Ts, as_filmed=as_filmed)
 
 
 def _row(frame_idx: np.ndarray, frame: int) -> int | None:

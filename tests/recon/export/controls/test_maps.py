@@ -55,11 +55,11 @@ def test_masks_have_one_colour_a_person():
     assert picture[0].tolist() == [colors[0].tolist(), [0, 0, 0], colors[1].tolist()]
 
 
-def scene_depth(inverse, frames, count=9, starts=(0,)):
+def scene_depth(inverse, frames, count=9, starts=(0,), **how):
     Ts = np.tile(np.eye(4), (count, 1, 1))
     return SceneDepth(
         K, Ts, frame_idx=np.array(frames), inverse_depth=np.asarray(inverse, float),
-        starts=np.array(starts),
+        starts=np.array(starts), **how,
     )  # fmt: skip
 
 
@@ -69,6 +69,19 @@ def test_a_wall_stays_where_it_is_when_the_camera_comes_nearer():
     nearer = np.eye(4)
     nearer[2, 3] = 1.5
     assert wall.inverse_depth(5, nearer, K) == pytest.approx(np.full((100, 100), 1 / 2.5))
+
+
+def test_other_cameras_see_a_wall_from_its_front_only_and_nothing_where_depth_leaps():
+    inverse = np.full((1, 5, 6), 1 / 4)
+    inverse[0, :, 3:] = 1 / 8
+    wall = scene_depth(inverse, [2], as_filmed=False)
+    front = wall.inverse_depth(2, np.eye(4), K)
+    assert front is not None and (front[:, :30] > 0.24).all()
+    assert (front[:, 45:55] == 0).any() and (front[:, 75:] < 0.13).all()
+    behind = np.diag([-1.0, 1.0, -1.0, 1.0])
+    behind[2, 3] = 20
+    seen = wall.inverse_depth(2, behind, K)
+    assert seen is not None and not seen.any()
 
 
 def test_keyframes_are_mixed_by_time_and_never_across_a_cut():
