@@ -11,7 +11,7 @@ import tyro
 from recon import __version__
 from recon.commands.exchange import Convert, Export, Import
 from recon.commands.gaussians import Animate, Compose, Render, Splat
-from recon.commands.look import Evaluate, View
+from recon.commands.look import Evaluate, Serve, Share, View
 from recon.commands.many import Batch
 from recon.commands.reconstruct import Camera, Demo, Run, Tracks
 from recon.commands.tools import Doctor, Synth, TrainPrior, Weights
@@ -34,6 +34,8 @@ Command = (
     | Annotated[Animate, tyro.conf.subcommand("animate")]
     | Annotated[Compose, tyro.conf.subcommand("compose")]
     | Annotated[View, tyro.conf.subcommand("view")]
+    | Annotated[Serve, tyro.conf.subcommand("serve")]
+    | Annotated[Share, tyro.conf.subcommand("share")]
     | Annotated[Tracks, tyro.conf.subcommand("tracks")]
     | Annotated[Weights, tyro.conf.subcommand("weights")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]

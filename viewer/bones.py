@@ -67,7 +67,7 @@ class BoneMesh:
         """
         if len(self.faces) <= num_faces:
             return self
-        from scipy.spatial import cKDTree
+        from scipy.spatial import KDTree
 
         from viewer.app import load_open3d
 
@@ -77,7 +77,7 @@ class BoneMesh:
         )
         simple = mesh.simplify_quadric_decimation(num_faces)
         vertices = np.asarray(simple.vertices)
-        nearest = cKDTree(self.vertices).query(vertices)[1]
+        nearest = KDTree(self.vertices).query(vertices)[1]
         return replace(
             self, vertices=vertices, faces=np.asarray(simple.triangles),
             weights=self.weights[nearest],

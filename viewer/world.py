@@ -155,10 +155,15 @@ class World:
             rows = [(p, p.row(first)) for p in self.people]
             points = np.concatenate([p.motion.joints_world[r, :NUM_BODY_JOINTS]
                                      for p, r in rows if r is not None])  # fmt: skip
-        return self.aside(points, 0, fov_deg=fov_deg)
+        return self.aside(points, 0, fov_deg=fov_deg, margin=1.15)
 
-    def aside(self, points: Array, frame: int, *, fov_deg: float) -> tuple[Array, Array]:
-        """Eye and target (3,) of a view of points (N, 3) from behind, above and beside a camera."""
+    def aside(
+        self, points: Array, frame: int, *, fov_deg: float, margin: float = 0.85
+    ) -> tuple[Array, Array]:
+        """Eye and target (3,) of a view of points (N, 3) from behind, above and beside a camera.
+
+        With a margin of 1 the ball about them just fits the view.
+        """
         T = self.Ts_world_camera[frame]
         center = (points.min(axis=0) + points.max(axis=0)) / 2
         radius = max(float(np.linalg.norm(points - center, axis=1).max()), 1.0)
@@ -171,7 +176,7 @@ class World:
             np.sin(turn) * ahead[0] + np.cos(turn) * ahead[1],
         ])  # fmt: skip
         direction = np.array([*back, 0.5])
-        distance = 0.85 * radius / np.sin(np.deg2rad(fov_deg) / 2)
+        distance = margin * radius / np.sin(np.deg2rad(fov_deg) / 2)
         return center + distance * direction / np.linalg.norm(direction), center
 
 

@@ -45,6 +45,52 @@ class View:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Serve:
+    """Look at scenes in a web browser: people, camera, points and splats, with a timeline.
+
+    On this machine alone unless --host says otherwise; there is no password.
+    """
+
+    scenes: Positional[list[Path]]
+    """Scene folders; the page shows one at a time."""
+    host: str = "127.0.0.1"
+    """Address to answer at; 0.0.0.0 for everybody who reaches this machine."""
+    port: int = 8080
+    """First port tried: if it is taken, the next free one."""
+
+    def main(self) -> None:
+        from recon.console import TerminalWatcher
+        from recon.web import serve
+
+        serve(self.scenes, host=self.host, port=self.port, watcher=TerminalWatcher())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """Write a scene as one HTML file that plays in any browser, without a server.
+
+    All frames, bodies in full and 5 pictures of the video a second, as far as they fit the size;
+    else less of each, which is said.
+    """
+
+    scene: Positional[Path]
+    """A scene folder."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")]
+    """The .html to write."""
+    fps: float | None = None
+    """Moments a second at most."""
+    max_mb: float = 10.0
+    """Megabytes that the file may have."""
+
+    def main(self) -> None:
+        from recon.console import TerminalWatcher
+        from recon.web import share
+
+        share(self.scene, self.out, fps=self.fps, max_mb=self.max_mb, watcher=TerminalWatcher())
+        print(self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluate(EvaluateOptions):
     """Measure a scene against the truth: another scene, or a sequence of a data set.
 

@@ -1,0 +1,145 @@
+"""A scene as one HTML file that plays in any browser, from a disk as from a server."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from html import escape
+from itertools import pairwise
+
+import numpy as np
+
+from recon.core.errors import InputError
+from recon.core.geometry import Array
+from viewer.splats import HOST, PORT
+from viewer.web import look_first, open_server
+from viewer.web_world import WebContent, WebWorld
+
+MEGABYTE = 1_000_000
+GRAIN = 2.0**-13
+"""Metres, and parts of a quaternion: 0.06 mm of rounding, and numbers that pack well."""
+_TITLE = "<title>Viser</title>"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detail:
+    """How much of a scene goes into a file.
+
+    Args:
+        fps: moments a second at most, None for all. num_faces: of every body at most, None for
+            all. pictures: seconds between the video's pictures at least, infinite for none.
+    """
+
+    fps: float | None = None
+    num_faces: int | None = None
+    pictures: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedPage:
+    """A page and what is in it: moments out of frames, moments a second, faces of a body."""
+
+    html: str
+    num_moments: int
+    num_frames: int
+    rate: float
+    num_faces: int
+    num_pictures: int
+
+    @property
+    def words(self) -> str:
+        """What is in it, in one phrase."""
+        return (
+            f"{len(self.html) / MEGABYTE:.1f} MB: {self.num_moments} of {self.num_frames} frames "
+            f"({self.rate:.3g} a second), {self.num_faces} faces a body, {self.num_pictures} "
+            "pictures of the video"
+        )
+
+
+def details(fps: float | None) -> Iterator[Detail]:
+    """From everything to little, what a file may hold; `fps` caps the moments a second."""
+    for rate, num_faces, pictures in (
+        (None, None, 0.0), (None, 12_000, 0.2), (25.0, 8_000, 0.5), (15.0, 5_000, 1.0),
+        (10.0, 3_000, 2.0), (5.0, 1_500, np.inf),
+    ):  # fmt: skip
+        slower = rate if fps is None or (rate is not None and rate < fps) else fps
+        yield Detail(fps=slower, num_faces=num_faces, pictures=pictures)
+
+
+def share(content: WebContent, *, fps: float | None = None, max_mb: float = 10.0) -> SharedPage:
+    """The scene as a page of at most `max_mb` megabytes, with as much in it as fits.
+
+    Avatars are left out: they are new Gaussians in every frame.
+
+    Args:
+        fps: moments a second at most; default all frames, as far as they fit.
+
+    Raises:
+        MissingDependencyError: viser is not installed. InputError: it cannot be made so small.
+    """
+    page = None
+    for detail in details(fps):
+        page = record(content, detail)
+        if len(page.html) <= max_mb * MEGABYTE:
+            return page
+    assert page is not None
+    raise InputError(
+        f"--max-mb: expected to fit {max_mb:g} MB, got {page.words}; use a larger --max-mb, a "
+        "smaller --fps or fewer people"
+    )
+
+
+def record(content: WebContent, detail: Detail) -> SharedPage:
+    """The scene as a page with so much detail.
+
+    Raises:
+        MissingDependencyError: viser is not installed.
+    """
+    times = content.world.times
+    moments = spaced(range(len(times)), times, 1 / detail.fps if detail.fps else 0.0)
+    kept = spaced(sorted(content.pictures), times, detail.pictures)
+    thinned = WebContent(
+        world=content.world, pictures={f: content.pictures[f] for f in kept},
+        confidence=content.confidence, splats=content.splats,
+    )  # fmt: skip
+    server = open_server(host=HOST, port=PORT, label=content.world.name)
+    try:
+        world = WebWorld(server.scene, thinned, num_faces=detail.num_faces, grain=GRAIN,
+                         avatars=False)  # fmt: skip
+        look_first(server, content.world)
+        serializer = server.get_scene_serializer()
+        for before, frame in pairwise(moments):
+            serializer.insert_sleep(float(times[frame] - times[before]))
+            world.show(frame)
+        # The last moment stays on show as long as one usually does.
+        steps = np.diff(times[moments])
+        serializer.insert_sleep(float(np.median(steps)) if len(steps) else 0.0)
+        html = serializer.as_html()
+    finally:
+        with redirect_stdout(io.StringIO()):
+            server.stop()
+    assert _TITLE in html
+    span = float(times[moments[-1]] - times[moments[0]])
+    return SharedPage(
+        html=html.replace(_TITLE, f"<title>{escape(content.world.name)}</title>"),
+        num_moments=len(moments), num_frames=len(times),
+        rate=(len(moments) - 1) / span if span > 0 else 0.0, num_faces=world.num_faces,
+        num_pictures=len(kept),
+    )  # fmt: skip
+
+
+def spaced(frames: range | list[int], times: Array, seconds: float) -> list[int]:
+    """Those of rising `frames` that lie `seconds` or more apart in the mean, with the first; none
+    if infinite."""
+    if not np.isfinite(seconds):
+        return []
+    kept: list[int] = []
+    due = -np.inf
+    for frame in frames:
+        if times[frame] >= due - 1e-6:
+            kept.append(frame)
+            # From when it was due, not from when it came: the mean rate is then the asked one.
+            due = max(due, times[frame] - seconds) + seconds
+    return kept

@@ -1,0 +1,342 @@
+"""The web viewer: scenes in a browser, with a timeline, plots and switches."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recon.core.errors import InputError
+from recon.core.geometry import Array
+from viewer.playback import Playback
+from viewer.splats import HOST, PORT, check_viser
+from viewer.web_plots import PersonPlots
+from viewer.web_world import HIDDEN_AT_FIRST, WebContent, WebWorld, vertical_fov
+from viewer.world import World
+
+if TYPE_CHECKING:
+    from viser import ClientHandle, ViserServer  # pyright: ignore[reportMissingImports]
+
+FOV_DEG = 45.0
+_FOV, _UP = float(np.deg2rad(FOV_DEG)), np.array([0.0, 0.0, 1.0])
+_SPEEDS = ("0.1x", "0.25x", "0.5x", "1x", "2x", "4x")
+_TICK_SECONDS = 1 / 120
+_MARK_SECONDS = 0.2
+"""Plots are sent anew for every step of their mark: no oftener than this while playing."""
+_PANEL_PX = 340
+_OVERVIEW, _VIDEO = "everybody", "video camera"
+_FREE, _FOLLOW_VIDEO = "free", "the video's camera"
+
+
+def open_server(*, host: str, port: int, label: str) -> ViserServer:
+    """A quiet viser server; a taken port is left to who has it, and the next free one used.
+
+    Raises:
+        MissingDependencyError: viser is not installed. InputError: the host is none of ours.
+    """
+    check_viser()
+    import viser  # pyright: ignore[reportMissingImports]
+
+    try:
+        with redirect_stdout(io.StringIO()):  # viser greets there
+            return viser.ViserServer(host=host, port=port, label=label, verbose=False)
+    except OSError as error:
+        raise InputError(
+            f"--host, --port: expected an address of this machine, got {host}:{port} "
+            f"({error.strerror or error}); leave them out for {HOST}:{PORT}"
+        ) from error
+
+
+def look_first(server: ViserServer, world: World) -> None:
+    """Sets where a browser first looks from."""
+    eye, target = world.start(fov_deg=FOV_DEG)
+    first = server.initial_camera
+    first.position, first.look_at, first.up, first.fov = eye, target, _UP, _FOV
+
+
+class WebViewer:
+    """A web server that shows scenes, one at a time; closed by `with` or `close`.
+
+    Args:
+        scenes: what to show by name, each loaded when it is first chosen. host: whom it answers:
+            127.0.0.1 is this machine alone.
+
+    Raises:
+        MissingDependencyError: viser is not installed. InputError: the host is none of ours.
+    """
+
+    def __init__(
+        self, scenes: Mapping[str, Callable[[], WebContent]], *, host: str = HOST, port: int = PORT
+    ) -> None:
+        self._scenes, self._loaded = scenes, dict[str, WebContent]()
+        self._host = host
+        # Callbacks come from viser's own threads.
+        self._lock = threading.RLock()
+        self._closed = threading.Event()
+        name = next(iter(scenes))
+        content = self._load(name)
+        self._server = open_server(host=host, port=port, label=name)
+        self._shown: _ShownScene | None = None
+        if len(scenes) > 1:
+            box = self._server.gui.add_dropdown("Scene", tuple(scenes), initial_value=name)
+            box.on_update(lambda _: self.choose(box.value))
+        self._server.gui.main_panel.dock_right()
+        self._server.gui.main_panel.set_width(_PANEL_PX)
+        self._server.gui.configure_theme(show_logo=False, show_share_button=False)
+        self._show_scene(name, content)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Where a browser finds it."""
+        return f"http://{self._host}:{self._server.get_port()}"
+
+    @property
+    def frame(self) -> int:
+        """The frame that is on show."""
+        assert self._shown is not None
+        return self._shown.playback.frame
+
+    def choose(self, name: str) -> None:
+        """Shows another scene from its first frame."""
+        with self._lock:
+            content = self._load(name)
+            self._show_scene(name, content)
+            for client in self._server.get_clients().values():
+                _look_from(client, *content.world.start(fov_deg=FOV_DEG))
+
+    def wait(self) -> None:
+        """Returns when it is closed."""
+        self._closed.wait()
+
+    def close(self) -> None:
+        """Stops the server."""
+        self._closed.set()
+        self._thread.join()
+        with redirect_stdout(io.StringIO()):
+            self._server.stop()
+
+    def __enter__(self) -> WebViewer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.close()
+
+    def _load(self, name: str) -> WebContent:
+        if name not in self._loaded:
+            self._loaded[name] = self._scenes[name]()
+        return self._loaded[name]
+
+    def _show_scene(self, name: str, content: WebContent) -> None:
+        with self._server.atomic():
+            if self._shown is not None:
+                self._shown.remove()
+            self._shown = _ShownScene(self._server, content, self._lock)
+            self._server.gui.set_panel_label(name)
+            look_first(self._server, content.world)
+
+    def _run(self) -> None:
+        while not self._closed.wait(_TICK_SECONDS):
+            with self._lock:
+                if self._shown is not None:
+                    self._shown.tick(time.monotonic())
+
+
+class _ShownScene:
+    """One scene's nodes and widgets."""
+
+    def __init__(self, server: ViserServer, content: WebContent, lock: Any) -> None:
+        self._server, self._content, self._lock = server, content, lock
+        self.playback = Playback(times=content.world.times)
+        self.web_world = WebWorld(server.scene, content)
+        self._plots: PersonPlots | None = None
+        self._on_show, self._marked, self._marked_at = 0, 0, 0.0
+        self._widgets: list[Any] = []
+        self._add_timeline()
+        self._add_views()
+        self._add_plots()
+        self._add_switches()
+
+    def remove(self) -> None:
+        """Takes its nodes and widgets off the page."""
+        self.web_world.remove()
+        for widget in self._widgets:
+            widget.remove()
+
+    def tick(self, now: float) -> None:
+        """Shows what is due at `now`, in seconds of a rising clock."""
+        playing = self.playback.playing
+        frame = self.playback.tick(now)
+        if frame != self._on_show:
+            self._show(frame, now)
+        if playing and not self.playback.playing:
+            self._set_button()
+        if self._marked != self._on_show and now - self._marked_at > _MARK_SECONDS:
+            self._mark(now)
+
+    # Widgets ---------------------------------------------------------------------------------
+
+    def _add_timeline(self) -> None:
+        gui, last = self._server.gui, len(self._content.world.times) - 1
+        self._slider = gui.add_slider("Frame", min=0, max=max(last, 1), step=1, initial_value=0)
+        self._clock = gui.add_markdown("")
+        self._button = gui.add_button("Play")
+        speed = gui.add_dropdown("Speed", _SPEEDS, initial_value="1x")
+        loop = gui.add_checkbox("Loop", True)
+        self._keep(self._slider, self._clock, self._button, speed, loop)
+
+        def slide(event: Any) -> None:
+            if event.client is not None:  # else it is our own doing
+                with self._lock:
+                    now = time.monotonic()
+                    self.playback.seek(self._slider.value, now)
+                    self._show(self.playback.frame, now)
+
+        def toggle(_: Any) -> None:
+            with self._lock:
+                if self.playback.playing:
+                    self.playback.pause()
+                else:
+                    self.playback.play(time.monotonic())
+                self._set_button()
+
+        def change_speed(_: Any) -> None:
+            with self._lock:
+                self.playback.change_speed(float(speed.value.rstrip("x")), time.monotonic())
+
+        def change_loop(_: Any) -> None:
+            self.playback.loop = loop.value
+
+        self._slider.on_update(slide)
+        self._button.on_click(toggle)
+        speed.on_update(change_speed)
+        loop.on_update(change_loop)
+        self._set_clock(0)
+
+    def _add_views(self) -> None:
+        gui, world = self._server.gui, self._content.world
+        jump = gui.add_button_group("Look from", (_OVERVIEW, _VIDEO))
+        names = {f"person {p.track_id}": p for p in self.web_world.people}
+        self._follow = gui.add_dropdown("Follow", (_FREE, _FOLLOW_VIDEO, *names))
+        self._keep(jump, self._follow)
+
+        def look(event: Any) -> None:
+            if event.client is None:
+                return
+            if jump.value == _VIDEO:
+                self._look_as_video(event.client, self.playback.frame)
+                return
+            _look_from(event.client, *world.overview(self.playback.frame, fov_deg=FOV_DEG))
+
+        jump.on_click(look)
+
+    def _add_plots(self) -> None:
+        gui, people = self._server.gui, self._content.world.people
+        if not people:
+            return
+        folder = gui.add_folder("Over time")
+        self._keep(folder)
+        by_name = {f"person {p.motion.track_id}": p for p in people}
+        with folder:
+            if len(people) > 1:
+                who = gui.add_dropdown("Of", tuple(by_name))
+
+                def change(_: Any) -> None:
+                    with self._lock, folder:
+                        if self._plots is not None:
+                            self._plots.remove()
+                        self._plots = PersonPlots(gui, self._content, by_name[who.value])
+                        self._plots.mark(self._on_show)
+
+                who.on_update(change)
+            self._plots = PersonPlots(gui, self._content, next(iter(by_name.values())))
+
+    def _add_switches(self) -> None:
+        gui, web_world = self._server.gui, self.web_world
+        shown = gui.add_folder("Show")
+        self._keep(shown)
+        with shown:
+            for kind in web_world.kinds:
+                box = gui.add_checkbox(kind, kind not in HIDDEN_AT_FIRST)
+                box.on_update(lambda _, k=kind, b=box: web_world.set_shown(k, b.value))
+        if len(web_world.people) > 1:
+            folder = gui.add_folder("People")
+            self._keep(folder)
+            with folder:
+                for person in web_world.people:
+                    track = person.track_id
+                    box = gui.add_checkbox(f"person {track}", True)
+                    box.on_update(lambda _, t=track, b=box: web_world.set_person(t, b.value))
+        for note in self._content.notes:
+            self._keep(gui.add_markdown(f"*{note}*"))
+
+    def _keep(self, *widgets: Any) -> None:
+        self._widgets += widgets
+
+    # Moments ---------------------------------------------------------------------------------
+
+    def _show(self, frame: int, now: float) -> None:
+        before, self._on_show = self._on_show, frame
+        with self._server.atomic():
+            self.web_world.show(frame)
+            self._slider.value = frame
+            self._set_clock(frame)
+        self._move_eyes(before, frame)
+        if not self.playback.playing:
+            self._mark(now)
+
+    def _mark(self, now: float) -> None:
+        self._marked, self._marked_at = self._on_show, now
+        if self._plots is not None:
+            self._plots.mark(self._on_show)
+
+    def _set_button(self) -> None:
+        self._button.label = "Pause" if self.playback.playing else "Play"
+
+    def _set_clock(self, frame: int) -> None:
+        times = self._content.world.times
+        self._clock.content = f"**{times[frame]:.2f} s** of {times[-1]:.2f} s"
+
+    def _move_eyes(self, before: int, frame: int) -> None:
+        """Moves who looks along with what is followed."""
+        if self._follow.value == _FREE:
+            return
+        for client in self._server.get_clients().values():
+            if self._follow.value == _FOLLOW_VIDEO:
+                self._look_as_video(client, frame)
+                continue
+            track = int(self._follow.value.split()[-1])
+            person = next(p for p in self._content.world.people if p.motion.track_id == track)
+            rows = person.row(before), person.row(frame)
+            if rows[0] is None or rows[1] is None:
+                continue
+            pelvis = person.motion.joints_world[:, 0]
+            step = pelvis[rows[1]] - pelvis[rows[0]]
+            with client.atomic():
+                client.camera.position = client.camera.position + step
+
+    def _look_as_video(self, client: ClientHandle, frame: int) -> None:
+        world = self._content.world
+        T = world.Ts_world_camera[frame]
+        eye, axes = T[:3, 3], T[:3, :3]
+        _look_from(client, eye, eye + 3 * axes[:, 2], up=-axes[:, 1], fov=vertical_fov(world))
+
+
+def _look_from(
+    client: ClientHandle, eye: Array, target: Array, *, up: Array = _UP, fov: float = _FOV
+) -> None:
+    with client.atomic():
+        camera = client.camera
+        # In this order: the direction is never along `up`, nor without a length.
+        camera.position, camera.look_at = eye, target
+        camera.up_direction, camera.fov = up, fov
