@@ -66,8 +66,9 @@ class ComposeOptions:
     """Of bullet-time, how long the swing takes."""
     slow: Annotated[float, arg(metavar="X")] = 0.0
     """Of bullet-time, the share of its speed that time keeps; 0 stops it."""
-    arc: Annotated[float, arg(metavar="DEG")] = 360.0
-    """Of bullet-time, how far around; less than 360 goes to one side, to the other and back."""
+    arc: Annotated[float, arg(metavar="DEG")] = 90.0
+    """Of bullet-time, how far around: to one side, to the other and back; 360 goes all around,
+    also where the place was never filmed."""
     person: Annotated[int | None, arg(metavar="ID")] = None
     """Only this person's avatar; by default all."""
     background: bool = True
@@ -92,7 +93,7 @@ class ComposeOptions:
         check_range("--arc", self.arc, 1, 360, "degrees")
         _check_size(self.size)
         chosen = {"--at": self.at is not None, "--freeze": self.freeze != 4.0,
-                  "--slow": self.slow != 0.0, "--arc": self.arc != 360.0}  # fmt: skip
+                  "--slow": self.slow != 0.0, "--arc": self.arc != 90.0}  # fmt: skip
         if self.path != "bullet-time" and any(chosen.values()):
             names = ", ".join(name for name, given in chosen.items() if given)
             raise InputError(f"{names}: expected only with --path bullet-time, got {self.path}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from recon.core.errors import InputError
-from recon.core.placed import placed_camera
+from recon.core.placed import PlacedCamera, placed_camera
 from recon.core.scene import Scene
 from recon.options import SplatOptions
 from recon.runner import Watcher
@@ -26,6 +26,12 @@ _NO_PARALLAX = (
     "the camera stands at one place: pictures from there will be right, but nothing tells how far "
     "things are, so expect other views to fall apart"
 )
+_STAGE_SET = (
+    "the camera stands at one place: nothing tells how far things are, so the place is a floor "
+    "and a backdrop {far:.1f} m away; other views are right of the floor and the people alone"
+)
+BACKDROP, BACKDROP_POINTS = 1.6, 12_000
+"""Of the farthest person's distance, how far the backdrop hangs; points that it starts from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +90,7 @@ def _of_scene(scene: Scene, options: SplatOptions, watcher: Watcher) -> Loaded:
     from recon.export.overlay import open_frames
     from slam.masks import people_masks
     from splatting.photos import Photos
+    from splatting.starts import floor_and_backdrop
 
     if imported := scene.manifest.get("imported"):
         raise InputError(
@@ -106,7 +113,10 @@ def _of_scene(scene: Scene, options: SplatOptions, watcher: Watcher) -> Loaded:
     masks = [masks_of(index, height, width) for index in frames]
     blank = np.zeros((height, width), bool)
     rows = list(frames)
-    notes = (_NO_PARALLAX,) if camera.kind != "moving" else ()
+    far = _backdrop(scene, placed) if camera.kind != "moving" else None
+    notes = () if camera.kind == "moving" else (_NO_PARALLAX,)
+    if far is not None:
+        notes = (_STAGE_SET.format(far=far),)
     if len(usable) < len(info.times):
         notes += (f"{len(info.times) - len(usable)} frames whose camera is not known are left out",)
     if any(mask is not None and mask.mean() > 0.5 for mask in masks):
@@ -122,7 +132,21 @@ def _of_scene(scene: Scene, options: SplatOptions, watcher: Watcher) -> Loaded:
         points=placed.points if len(placed.points) else None,
         colours=placed.colors / 255 if len(placed.points) else None,
     )
+    if far is not None:
+        points, colours = floor_and_backdrop(photos, far, count=BACKDROP_POINTS)
+        photos = replace(photos, points=points, colours=colours)
     return Loaded(photos=photos, notes=notes)
+
+
+def _backdrop(scene: Scene, placed: PlacedCamera) -> float | None:
+    """Metres from the camera to behind everybody; None where nobody is placed in the world."""
+    if placed.frame != "world" or not scene.world_motions:
+        return None
+    depths = []
+    for motion in scene.world_motions:
+        T = placed.Ts_frame_camera[motion.frame_idx]
+        depths.append(np.einsum("tk,tk->t", motion.poses_world.root - T[:, :3, 3], T[:, :3, 2]))
+    return BACKDROP * max(float(np.percentile(np.concatenate(depths), 98)), 1.0)
 
 
 def sharpest(

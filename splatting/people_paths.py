@@ -123,7 +123,7 @@ def bullet_time(
     after = times[times > during[-1] + 1e-9]
     return Schedule(
         times=np.concatenate([before, during, after]),
-        angles=np.concatenate([np.zeros(len(before)), angles, np.zeros(len(after))]),
+        angles=np.concatenate([np.zeros(len(before)), angles, np.full(len(after), angles[-1])]),
     )
 
 
