@@ -25,14 +25,17 @@ class CameraError(ReconError):
 
 
 class MissingDependencyError(ReconError):
-    """An optional package or file that the chosen option needs is not installed."""
+    """An optional package or file that the chosen option needs is not installed.
 
-    def __init__(self, package: str, extra: str) -> None:
+    `install`: the command that installs it, where it is not the extra's.
+    """
+
+    def __init__(self, package: str, extra: str, *, install: str | None = None) -> None:
         self.package = package
         self.extra = extra
+        install = install or f"pip install 'recon3d[{extra}]'"
         super().__init__(
-            f"expected the package '{package}', which is not installed; "
-            f"install it with: pip install 'recon3d[{extra}]'"
+            f"expected the package '{package}', which is not installed; install it with: {install}"
         )
 
 

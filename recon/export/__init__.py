@@ -56,6 +56,14 @@ EXPORTERS: dict[str, Format] = {
         target="recon.export.usd:export_usdz", choices=("fps", "up", "unit"),
         writes="the same as one archive",
     ),
+    "fbx": Format(
+        target="recon.export.blender:export_fbx", choices=("fps", "skeleton"),
+        writes="everybody skinned and animated, and the camera, through Blender",
+    ),
+    "abc": Format(
+        target="recon.export.blender:export_abc", choices=("fps",),
+        writes="the meshes' vertices on every frame, and the camera, through Blender",
+    ),
     "obj": Format(
         target="recon.export.meshes:export_obj", choices=("fps", "up", "unit"),
         writes="a mesh for every frame, as text",
@@ -79,6 +87,14 @@ EXPORTERS: dict[str, Format] = {
     "colmap": Format(
         target="recon.export.camera_files:export_colmap",
         writes="cameras and points as a COLMAP model",
+    ),
+    "aftereffects": Format(
+        target="recon.export.camera_programs:export_aftereffects", choices=("fps",),
+        writes="a script that makes the camera in After Effects",
+    ),
+    "realestate10k": Format(
+        target="recon.export.camera_programs:export_realestate10k", choices=("fps",),
+        writes="camera trajectory as text (RealEstate10K, CameraCtrl)",
     ),
     "points": Format(
         target="recon.export.camera_files:export_points", writes="the scene's coloured points"

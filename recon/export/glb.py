@@ -164,9 +164,11 @@ def _animate_presence(
     if len(after):
         keys.append((after[0] - start, 0.0))
     times, scales = np.array(keys).T
+    # The node itself stays whole: Blender cannot import a skeleton of no size.
     document.animate(
-        node, "scale", times=times, values=np.repeat(scales[:, None], 3, axis=1), held=True
-    )
+        node, "scale", times=times, values=np.repeat(scales[:, None], 3, axis=1), held=True,
+        rest=np.ones(3),
+    )  # fmt: skip
 
 
 def add_person(
@@ -245,8 +247,8 @@ def add_camera(
     document.animate(node, "rotation", times=times, values=gltf_quats(rotations))
 
 
-def _document(people: Sequence[ExportPerson], time_of_zero: float) -> GltfDocument:
-    document = GltfDocument()
+def _document(people: Sequence[ExportPerson], time_of_zero: float, tempo: float) -> GltfDocument:
+    document = GltfDocument(tempo=tempo)
     licences = sorted({f"{p.rig.model}: {p.rig.licence}" for p in people})
     if licences:
         document.content["asset"]["copyright"] = f"body models {'; '.join(licences)}"
@@ -254,10 +256,17 @@ def _document(people: Sequence[ExportPerson], time_of_zero: float) -> GltfDocume
     return document
 
 
-def scene_glb(scene: Scene, *, fps: float | None = None, influences: int = NUM_INFLUENCES) -> bytes:
-    """The scene as the content of a .glb file; a vertex has `influences` weights."""
+def scene_glb(
+    scene: Scene, *, fps: float | None = None, influences: int = NUM_INFLUENCES,
+    tempo: float = 1.0,
+) -> bytes:  # fmt: skip
+    """The scene as the content of a .glb file.
+
+    Args:
+        influences: weights of a vertex. tempo: seconds of the file for each of the video's.
+    """
     people, times = export_people(scene, fps), clip_times(scene, fps)
-    document = _document(people, float(times[0]))
+    document = _document(people, float(times[0]), tempo)
     for person in people:
         add_person(document, person, times, influences=influences)
     Ts = camera_at(scene, scene.placement.Ts_world_camera, fps)
@@ -266,10 +275,15 @@ def scene_glb(scene: Scene, *, fps: float | None = None, influences: int = NUM_I
 
 
 def character_glb(
-    person: ExportPerson, skeleton: TargetSkeleton, *, influences: int = NUM_INFLUENCES
-) -> bytes:
-    """One person alone on another program's skeleton; time 0 is the person's first frame."""
-    document = _document([person], float(person.times[0]))
+    person: ExportPerson, skeleton: TargetSkeleton, *, influences: int = NUM_INFLUENCES,
+    tempo: float = 1.0,
+) -> bytes:  # fmt: skip
+    """One person alone on another program's skeleton; time 0 is the person's first frame.
+
+    Args:
+        influences, tempo: as in `scene_glb`.
+    """
+    document = _document([person], float(person.times[0]), tempo)
     nodes = add_person(document, person, person.times, influences=influences, skeleton=skeleton)
     if skeleton.kind == "vrm":
         bones = {n: {"node": i} for n, i in zip(skeleton.names, nodes, strict=True)}

@@ -27,7 +27,8 @@ def srgb_to_linear(srgb: np.ndarray) -> np.ndarray:
 class GltfDocument:
     """Collects a scene's parts; every `add_*` returns the new part's index.
 
-    `content` is the glTF JSON; see the glTF 2.0 specification for its properties.
+    `content` is the glTF JSON; see the glTF 2.0 specification for its properties. `tempo`: how
+    many of the file's seconds one second lasts.
     """
 
     content: dict[str, Any] = field(
@@ -38,6 +39,7 @@ class GltfDocument:
         }
     )
     binary: bytearray = field(default_factory=bytearray)
+    tempo: float = 1.0
     _times: dict[bytes, int] = field(default_factory=dict)
 
     def add(self, kind: str, item: dict[str, Any]) -> int:
@@ -106,9 +108,10 @@ class GltfDocument:
         if "animations" not in self.content:
             self.add("animations", {"name": "motion", "channels": [], "samplers": []})
         animation = self.content["animations"][0]
-        key = times.astype("<f4").tobytes()
+        stamps = (times * self.tempo).astype("<f4")
+        key = stamps.tobytes()
         if key not in self._times:
-            self._times[key] = self.add_accessor(times.astype("<f4"), bounds=True)
+            self._times[key] = self.add_accessor(stamps, bounds=True)
         animation["samplers"].append(
             {
                 "input": self._times[key],
