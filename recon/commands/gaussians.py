@@ -12,24 +12,51 @@ from tyro.conf import Positional
 
 from recon.options import RenderOptions, SplatOptions
 from recon.options_avatars import AnimateOptions, ComposeOptions
+from recon.options_video import VideoSplatOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class Splat(SplatOptions):
+class Splat(VideoSplatOptions):
     """Train 3D Gaussians on a scene's video without its people, or on posed photographs.
 
     Writes splats.ply, splats.json (PSNR, SSIM, LPIPS on held-out pictures), held_out.jpg and a
     checkpoint: the same command goes on from there, further with more --minutes.
+
+    With --video the clip itself, people and all, for which no camera need be known: writes
+    video_gaussians.npz, tracks.npz, video.json, frames.jpg, reconstruction.mp4, stereo.mp4 and
+    sway.mp4.
     """
 
     source: Positional[Path]
-    """A scene, a folder with transforms.json, or a COLMAP folder."""
+    """A scene, a folder with transforms.json, or a COLMAP folder; with --video a scene or a
+    video."""
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = None
-    """Folder to write; by default SCENE/splats, or FOLDER_splats here."""
+    """Folder to write; by default SCENE/splats, or FOLDER_splats here; with --video
+    SCENE/video_splats, or NAME_video_splats here."""
     json: bool = False
     """Print the metrics as JSON on stdout and nothing else."""
 
     def main(self) -> None:
+        if self.video:
+            return self._video()
+        return self._place()
+
+    def _video(self) -> None:
+        from recon.console import TerminalWatcher
+        from recon.splat_video import splat_video
+        from recon.video_results import figures
+
+        chosen = {f.name: getattr(self, f.name) for f in fields(VideoSplatOptions)}
+        watcher = TerminalWatcher(quiet=self.json)
+        result = splat_video(self.source, self.out, VideoSplatOptions(**chosen), watcher=watcher)
+        if self.json:
+            print(json.dumps(result, indent=1))
+            return
+        print(f"splats   {result['folder']}: {result['gaussians']} moving Gaussians")
+        print(f"shown    {result['frames']} frames: {figures(result)}")
+        print(f"films    {', '.join(result['films'])}")
+
+    def _place(self) -> None:
         from recon.console import TerminalWatcher
         from recon.splat import splat
         from recon.splat_results import figures
