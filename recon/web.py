@@ -20,13 +20,17 @@ from viewer.world import World
 if TYPE_CHECKING:
     from recon.core.video import VideoInfo
 
-PICTURE_WIDTH = 320
+PICTURE_WIDTH, SHARED_WIDTH, JPEG_QUALITY = 640, 320, 85
 PICTURES_PER_SECOND, SHARED_PICTURES, MOST_PICTURES = 12.5, 5.0, 400
-"""Of the small frames in the camera's pyramid; in a file to share there are fewer."""
+"""Small frames in the camera's pyramid; in a file to share fewer and smaller ones."""
 
 
 def web_content(
-    scene: Scene, watcher: Watcher, *, pictures_per_second: float = PICTURES_PER_SECOND
+    scene: Scene,
+    watcher: Watcher,
+    *,
+    pictures_per_second: float = PICTURES_PER_SECOND,
+    picture_width: int = PICTURE_WIDTH,
 ) -> WebContent:
     """What a web page shows of a finished scene; what cannot be had is told there and the watcher.
 
@@ -40,7 +44,7 @@ def web_content(
 
     world, notes = World.from_scene(scene), ()
     try:
-        pictures = _pictures(scene, pictures_per_second)
+        pictures = _pictures(scene, pictures_per_second, picture_width)
     except ReconError as error:
         pictures, notes = {}, (f"The camera's pictures are left out: {error}",)
         watcher.note(notes[0])
@@ -63,16 +67,19 @@ def wanted_frames(info: VideoInfo, pictures_per_second: float) -> list[int]:
     return np.unique(np.searchsorted(info.times, at - 1e-9)).tolist()
 
 
-def _pictures(scene: Scene, rate: float) -> dict[int, np.ndarray]:
+def _pictures(scene: Scene, rate: float, most_width: int) -> dict[int, bytes]:
     from recon.export.overlay import open_frames
 
     wanted = set(wanted_frames(scene.video, rate))
-    out: dict[int, np.ndarray] = {}
+    out: dict[int, bytes] = {}
     for frame in open_frames(scene) if wanted else ():
         if frame.index in wanted:
             height, width = frame.image.shape[:2]
-            size = PICTURE_WIDTH, max(1, round(height * PICTURE_WIDTH / width))
-            out[frame.index] = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
+            scale = min(1.0, most_width / width)
+            size = max(1, round(scale * width)), max(1, round(scale * height))
+            small = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
+            quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+            out[frame.index] = cv2.imencode(".jpg", small[..., ::-1], quality)[1].tobytes()
     return out
 
 
@@ -126,7 +133,9 @@ def share(path: Path, out: Path, *, fps: float | None, max_mb: float, watcher: W
         raise InputError(f"-o: expected a name that ends in .html, got {out}")
     if (fps is not None and not 0 < fps < math.inf) or not 0 < max_mb < math.inf:
         raise InputError(f"--fps, --max-mb: expected positive numbers, got {fps}, {max_mb}")
-    content = web_content(Scene.open(path), watcher, pictures_per_second=SHARED_PICTURES)
+    content = web_content(
+        Scene.open(path), watcher, pictures_per_second=SHARED_PICTURES, picture_width=SHARED_WIDTH
+    )
     page = make_page(content, fps=fps, max_mb=max_mb)
     write_bytes(out, page.html.encode("utf-8"))
     watcher.note(page.words)

@@ -20,6 +20,8 @@ from viewer.web_world import WebContent, WebWorld
 MEGABYTE = 1_000_000
 GRAIN = 2.0**-13
 """Metres, and parts of a quaternion: 0.06 mm of rounding, and numbers that pack well."""
+LARGEST_START = 15.0
+"""Metres that the first view holds: nobody follows who goes out of it."""
 _TITLE = "<title>Viser</title>"
 
 
@@ -108,7 +110,7 @@ def record(content: WebContent, detail: Detail) -> SharedPage:
     try:
         world = WebWorld(server.scene, thinned, num_faces=detail.num_faces, grain=GRAIN,
                          avatars=False)  # fmt: skip
-        look_first(server, content.world)
+        look_first(server, content.world, largest=LARGEST_START)
         serializer = server.get_scene_serializer()
         for before, frame in pairwise(moments):
             serializer.insert_sleep(float(times[frame] - times[before]))

@@ -18,20 +18,21 @@ from viewer.playback import Playback
 from viewer.splats import HOST, PORT, check_viser
 from viewer.web_plots import PersonPlots
 from viewer.web_world import HIDDEN_AT_FIRST, WebContent, WebWorld, vertical_fov
-from viewer.world import World
+from viewer.world import NUM_BODY_JOINTS, World, WorldPerson
 
 if TYPE_CHECKING:
     from viser import ClientHandle, ViserServer  # pyright: ignore[reportMissingImports]
 
 FOV_DEG = 45.0
 _FOV, _UP = float(np.deg2rad(FOV_DEG)), np.array([0.0, 0.0, 1.0])
+LARGEST_START = 7.0
+"""Metres that a first view holds; where people go farther it follows the first of them."""
 _SPEEDS = ("0.1x", "0.25x", "0.5x", "1x", "2x", "4x")
 _TICK_SECONDS = 1 / 120
 _MARK_SECONDS = 0.2
 """Plots are sent anew for every step of their mark: no oftener than this while playing."""
 _PANEL_PX = 340
-_OVERVIEW, _VIDEO = "everybody", "video camera"
-_FREE, _FOLLOW_VIDEO = "free", "the video's camera"
+_FREE, _VIDEO = "free", "the video's"
 
 
 def open_server(*, host: str, port: int, label: str) -> ViserServer:
@@ -53,9 +54,9 @@ def open_server(*, host: str, port: int, label: str) -> ViserServer:
         ) from error
 
 
-def look_first(server: ViserServer, world: World) -> None:
-    """Sets where a browser first looks from."""
-    eye, target = world.start(fov_deg=FOV_DEG)
+def look_first(server: ViserServer, world: World, *, largest: float = LARGEST_START) -> None:
+    """Sets where a browser first looks from; see `World.start`."""
+    eye, target = world.start(fov_deg=FOV_DEG, largest=largest)
     first = server.initial_camera
     first.position, first.look_at, first.up, first.fov = eye, target, _UP, _FOV
 
@@ -110,7 +111,7 @@ class WebViewer:
             content = self._load(name)
             self._show_scene(name, content)
             for client in self._server.get_clients().values():
-                _look_from(client, *content.world.start(fov_deg=FOV_DEG))
+                _look_from(client, *content.world.start(fov_deg=FOV_DEG, largest=LARGEST_START))
 
     def wait(self) -> None:
         """Returns when it is closed."""
@@ -224,21 +225,31 @@ class _ShownScene:
         self._set_clock(0)
 
     def _add_views(self) -> None:
-        gui, world = self._server.gui, self._content.world
-        jump = gui.add_button_group("Look from", (_OVERVIEW, _VIDEO))
-        names = {f"person {p.track_id}": p for p in self.web_world.people}
-        self._follow = gui.add_dropdown("Follow", (_FREE, _FOLLOW_VIDEO, *names))
-        self._keep(jump, self._follow)
+        gui = self._server.gui
+        names = [f"person {p.track_id}" for p in self.web_world.people]
+        first = names[0] if self._content.world.reach > LARGEST_START else _FREE
+        self._camera = gui.add_dropdown("Camera", (_FREE, _VIDEO, *names), initial_value=first)
+        overview = gui.add_button("Look at everybody", color="gray")
+        self._keep(self._camera, overview)
+
+        def change(_: Any) -> None:
+            with self._lock:
+                from_video = self._camera.value == _VIDEO
+                self.web_world.set_backdrop(from_video)
+                for client in self._server.get_clients().values():
+                    if not from_video:
+                        client.camera.up_direction, client.camera.fov = _UP, _FOV
+                    self._look_at_followed(client)
+                self._move_eyes(self._on_show, self._on_show)
 
         def look(event: Any) -> None:
-            if event.client is None:
-                return
-            if jump.value == _VIDEO:
-                self._look_as_video(event.client, self.playback.frame)
-                return
-            _look_from(event.client, *world.overview(self.playback.frame, fov_deg=FOV_DEG))
+            self._camera.value = _FREE
+            if event.client is not None:
+                world = self._content.world
+                _look_from(event.client, *world.overview(self._on_show, fov_deg=FOV_DEG))
 
-        jump.on_click(look)
+        self._camera.on_update(change)
+        overview.on_click(look)
 
     def _add_plots(self) -> None:
         gui, people = self._server.gui, self._content.world.people
@@ -308,22 +319,37 @@ class _ShownScene:
         self._clock.content = f"**{times[frame]:.2f} s** of {times[-1]:.2f} s"
 
     def _move_eyes(self, before: int, frame: int) -> None:
-        """Moves who looks along with what is followed."""
-        if self._follow.value == _FREE:
+        """Moves who looks along with whom or what they follow."""
+        if self._camera.value == _FREE:
             return
+        step = self._followed_step(before, frame)
         for client in self._server.get_clients().values():
-            if self._follow.value == _FOLLOW_VIDEO:
+            if self._camera.value == _VIDEO:
                 self._look_as_video(client, frame)
-                continue
-            track = int(self._follow.value.split()[-1])
-            person = next(p for p in self._content.world.people if p.motion.track_id == track)
-            rows = person.row(before), person.row(frame)
-            if rows[0] is None or rows[1] is None:
-                continue
-            pelvis = person.motion.joints_world[:, 0]
-            step = pelvis[rows[1]] - pelvis[rows[0]]
-            with client.atomic():
+            elif step is not None:
                 client.camera.position = client.camera.position + step
+
+    def _followed(self) -> WorldPerson | None:
+        return next((p for p in self._content.world.people
+                     if self._camera.value == f"person {p.motion.track_id}"), None)  # fmt: skip
+
+    def _look_at_followed(self, client: ClientHandle) -> None:
+        person = self._followed()
+        row = None if person is None else person.row(self._on_show)
+        if person is not None and row is not None:
+            joints = person.motion.joints_world[row, :NUM_BODY_JOINTS]
+            _look_from(client, *self._content.world.aside(joints, self._on_show, fov_deg=FOV_DEG))
+
+    def _followed_step(self, before: int, frame: int) -> Array | None:
+        """How far (3,) the followed person went over the floor; None where it is not there."""
+        person = self._followed()
+        if person is None:
+            return None
+        first, second = person.row(before), person.row(frame)
+        if first is None or second is None:
+            return None
+        pelvis = person.motion.joints_world[:, 0]
+        return (pelvis[second] - pelvis[first]) * [1, 1, 0]
 
     def _look_as_video(self, client: ClientHandle, frame: int) -> None:
         world = self._content.world

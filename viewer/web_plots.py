@@ -71,7 +71,7 @@ class PersonPlots:
         plot = self._gui.add_uplot(
             data=(*curves, self._marks(0, highest)), series=tuple(series), title=title,
             height=_HEIGHT, scales={"x": {"time": False}, "y": {"range": (0.0, highest)}},
-            legend={"show": False}, padding=(0, 12, 0, 0),
+            legend={"show": False}, padding=(8, 12, 0, 0), axes=({"size": 24}, {"size": 36}),
         )  # fmt: skip
         return plot, tuple(curves), highest
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
-from recon.core.geometry import Array, matrix_to_quat
+from recon.core.geometry import Array, invert_transform, matrix_to_quat, transform_points
 from recon.core.palette import nice_step
 from recon.core.splat_view import SplatCloud, SplatStage
 from viewer.bones import BoneMesh
@@ -26,7 +27,8 @@ KINDS = ("meshes", "skeletons", "paths", "contacts", "points", "splats", "avatar
 HIDDEN_AT_FIRST = ("skeletons",)
 MOST_SPLATS = 200_000
 """Gaussians of the place that a browser is given: 6 MB."""
-_FRUSTUM_DEPTH = 0.6
+_LINE, _BONE = 0.015, 0.025
+_FRUSTUM_DEPTH, _BACKDROP_MARGIN = 0.6, 1.0
 _STANDING, _MOVING = (0, 170, 70), (150, 152, 158)
 _CONTACT = 0.5
 
@@ -36,13 +38,13 @@ class WebContent:
     """What a web page shows of one scene.
 
     Args:
-        pictures: small RGB frames of the video (H, W, 3) uint8 by frame, shown until the next
-            one; none where the video is gone. confidence: (N,) of every person's frames by
+        pictures: small frames of the video as JPEG, by frame, shown until the next one; none
+            where the video is gone. confidence: (N,) of every person's frames by
             track id, 0-1. splats: the place and the avatars, or None. notes: what is missing.
     """
 
     world: World
-    pictures: Mapping[int, np.ndarray] = field(default_factory=dict)
+    pictures: Mapping[int, bytes] = field(default_factory=dict)
     confidence: Mapping[int, Array] = field(default_factory=dict)
     splats: SplatStage | None = None
     notes: tuple[str, ...] = ()
@@ -115,7 +117,8 @@ class WebWorld:
         latest = bisect_right(self._pictures, frame) - 1
         if latest >= 0 and self._pictures[latest] != self._picture:
             self._picture = self._pictures[latest]
-            self._frustum.image = self.content.pictures[self._picture]
+            data = np.frombuffer(self.content.pictures[self._picture], np.uint8)
+            self._frustum.image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
 
     def set_shown(self, kind: str, shown: bool) -> None:
         """Shows or hides everything of a kind."""
@@ -123,6 +126,15 @@ class WebWorld:
         for node in self._nodes[kind]:
             node.visible = shown
         self._show_avatars()
+
+    def set_backdrop(self, behind: bool) -> None:
+        """Puts the video's picture behind the people, for who looks from its camera; or before."""
+        depth = self._backdrop_depth() if behind else _FRUSTUM_DEPTH
+        self._frustum.scale = self._frustum_scale(depth)
+        # Lines that end in the eye would cover its view.
+        self._frustum.thickness = 1e-4 if behind else _LINE
+        if self._path is not None:
+            self._path.visible = self._shown["camera"] and not behind
 
     def set_person(self, track_id: int, shown: bool) -> None:
         """Shows or hides a person with all that belongs to it."""
@@ -159,7 +171,7 @@ class WebWorld:
         if len(world.points) and np.ptp(world.points, axis=0).any():
             cloud = api.add_point_cloud(
                 "/points", world.points, world.point_colors, point_shape="circle",
-                point_size=0.015 * max(1.0, extent / 10),
+                point_size=0.01 * max(1.0, extent / 20),
             )  # fmt: skip
             self._keep("points", cloud)
 
@@ -190,18 +202,35 @@ class WebWorld:
         if people is not None:
             node.set_gaussians(*splat_arrays(people))
 
+    def _frustum_scale(self, depth: float) -> float:
+        """Viser's measure of a pyramid `depth` long: the cube root of its volume."""
+        k = self.world.intrinsics
+        return depth * float(np.cbrt(k.width / k.fx * k.height / k.fy / 12))
+
+    def _backdrop_depth(self) -> float:
+        """Metres from the camera to behind whoever is farthest in the clip."""
+        depth = 2.0
+        for person in self.world.people:
+            motion = person.motion
+            Ts_camera_world = invert_transform(self.world.Ts_world_camera[motion.frame_idx])
+            joints_camera = transform_points(Ts_camera_world, motion.joints_world)
+            depth = max(depth, float(joints_camera[..., 2].max()))
+        return depth + _BACKDROP_MARGIN
+
     def _add_camera(self) -> None:
         world, k = self.world, self.world.intrinsics
         self._frustum = self._api.add_camera_frustum(
             "/camera", vertical_fov(world), (k.width / k.fx) / (k.height / k.fy),
-            scale=_FRUSTUM_DEPTH, color=CAMERA_COLOR, thickness=0.015, format="jpeg",
-            jpeg_quality=80,
+            scale=self._frustum_scale(_FRUSTUM_DEPTH), color=CAMERA_COLOR, thickness=_LINE,
+            format="jpeg", jpeg_quality=80,
         )  # fmt: skip
         self._keep("camera", self._frustum)
-        lines = _line_points(world.camera_path())
+        self._path, lines = None, _line_points(world.camera_path())
         if len(lines):
-            path = self._api.add_line_segments("/camera path", lines, CAMERA_COLOR, thickness=0.015)
-            self._keep("camera", path)
+            self._path = self._api.add_line_segments(
+                "/camera path", lines, CAMERA_COLOR, thickness=_LINE
+            )
+            self._keep("camera", self._path)
 
 
 class _WebPerson:
@@ -228,7 +257,7 @@ class _WebPerson:
             bone_positions=mesh.Ts_bind_bone[:, :3, 3], skin_weights=mesh.weights, color=color,
         )  # fmt: skip
         self._skeleton = api.add_line_segments(
-            f"{top}/body/skeleton", _line_points(person.bones(0)), color, thickness=0.025,
+            f"{top}/body/skeleton", _line_points(person.bones(0)), color, thickness=_BONE,
             visible="skeletons" not in HIDDEN_AT_FIRST,
         )  # fmt: skip
         self._contacts = api.add_point_cloud(
@@ -238,7 +267,7 @@ class _WebPerson:
         kept = {"meshes": self.mesh, "skeletons": self._skeleton, "contacts": self._contacts}
         lines = _line_points(path)
         if len(lines):
-            kept["paths"] = api.add_line_segments(f"{top}/path", lines, color, thickness=0.015)
+            kept["paths"] = api.add_line_segments(f"{top}/path", lines, color, thickness=_LINE)
         for kind, node in kept.items():
             nodes[kind].append(node)
 

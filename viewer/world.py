@@ -20,8 +20,6 @@ Segments = tuple[Array, Array]
 
 NUM_BODY_JOINTS = 22
 _MAX_GRID_LINES = 120
-_LARGEST_START = 7.0
-"""Metres across the people's ways that a first view holds; a wider one would show dots."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,16 +139,27 @@ class World:
         points = np.concatenate([*seen, T[None, :3, 3]]) if seen else np.stack([low, high])
         return self.aside(points, frame, fov_deg=fov_deg)
 
-    def start(self, *, fov_deg: float = 50.0) -> tuple[Array, Array]:
+    @cached_property
+    def reach(self) -> float:
+        """Metres across all that people fill in the whole clip, 0 where nobody is."""
+        if not self.people:
+            return 0.0
+        return float(np.linalg.norm(np.ptp(self._body_points(), axis=0)))
+
+    def _body_points(self) -> Array:
+        paths = [p.motion.joints_world[:, :NUM_BODY_JOINTS] for p in self.people]
+        return np.concatenate([path.reshape(-1, 3) for path in paths])
+
+    def start(self, *, fov_deg: float = 50.0, largest: float) -> tuple[Array, Array]:
         """Eye and target (3,) of a view that holds the people of the whole clip.
 
-        Of those who go far, where they start; where nobody is, the whole world.
+        Of those who fill more than `largest` metres, where they start; where nobody is, the whole
+        world.
         """
-        paths = [p.motion.joints_world[:, :NUM_BODY_JOINTS] for p in self.people]
-        if not paths:
+        if not self.people:
             return self.overview(0, fov_deg=fov_deg)
-        points = np.concatenate([path.reshape(-1, 3) for path in paths])
-        if float(np.linalg.norm(np.ptp(points, axis=0))) > _LARGEST_START:
+        points = self._body_points()
+        if self.reach > largest:
             first = min(int(p.motion.frame_idx[0]) for p in self.people)
             rows = [(p, p.row(first)) for p in self.people]
             points = np.concatenate([p.motion.joints_world[r, :NUM_BODY_JOINTS]
