@@ -13,6 +13,7 @@ from recon.core.people import BodyShape
 from recon.core.skeletons import CANONICAL_PARENTS
 from recon.export.motion import export_people
 from recon.export.motion_npz import MEAN_PELVIS, amass_arrays, export
+from tests.synthetic import make_scene
 
 
 def smplx_joints(data, rest_joints: np.ndarray) -> np.ndarray:
@@ -154,8 +155,9 @@ def test_variable_frame_rate_is_resampled_and_said(vfr_scene, vfr_times, tmp_pat
         np.testing.assert_array_equal(data["times"], vfr_times)
 
 
-def test_anny_motion_files_pose_annys_own_model(scene, tmp_path):
+def test_anny_motion_files_pose_annys_own_model(tmp_path):
     """The file's parameters, fed to the package's forward, give the skeleton of the motion."""
+    scene = make_scene(tmp_path / "scene", num_frames=20, camera="moving")
     spec = AnnyModel().param_spec
     shape = BodyShape(model="anny", names=spec.names, values=spec.mean)
     rig = AnnyModel().skinning_spec(spec.mean)
