@@ -111,9 +111,9 @@ class Avatar:
             torch.tensor(poses.rotations[frame : frame + 1], dtype=torch.float32),
             torch.tensor(poses.root[frame : frame + 1], dtype=torch.float32),
         )[0]
-        posed = pose_gaussians(rest, self.skinning, transforms)
+        turns = blended_quats(self.skinning, transforms[:, :, :3])
+        posed = pose_gaussians(rest, self.skinning, transforms, turns=turns)
         if not lit or self.light is None:
             return posed
-        turns = blended_quats(self.skinning, transforms[:, :, :3])
         light, normals = (torch.tensor(a, dtype=torch.float32) for a in (self.light, self.normals))
         return replace(posed, sh=shaded(posed.sh, light, turns, normals))

@@ -34,7 +34,11 @@ def joint_transforms(
 
 
 def pose_gaussians(
-    gaussians: Gaussians, skinning: Float[Tensor, "N J"], transforms: Float[Tensor, "J 3 4"]
+    gaussians: Gaussians,
+    skinning: Float[Tensor, "N J"],
+    transforms: Float[Tensor, "J 3 4"],
+    *,
+    turns: Float[Tensor, "N 4"] | None = None,
 ) -> Gaussians:
     """The Gaussians of the rest pose in another pose, in its frame.
 
@@ -43,10 +47,12 @@ def pose_gaussians(
 
     Args:
         skinning: weights, rows sum to 1. transforms: of one frame, from `joint_transforms`.
+        turns: `blended_quats` of them, where they are known already.
     """
     blended = (skinning @ transforms.reshape(-1, 12)).reshape(-1, 3, 4)
-    means = (blended[:, :, :3] @ gaussians.means[..., None])[..., 0] + blended[:, :, 3]
-    turns = blended_quats(skinning, transforms[:, :, :3])
+    means = (blended[:, :, :3] * gaussians.means[:, None]).sum(dim=2) + blended[:, :, 3]
+    if turns is None:
+        turns = blended_quats(skinning, transforms[:, :, :3])
     return replace(gaussians, means=means, quats=quat_product(turns, gaussians.quats))
 
 
@@ -55,17 +61,21 @@ def blended_quats(
 ) -> Float[Tensor, "N 4"]:
     """Unit quaternions wxyz: the weighted mean rotation of every point.
 
-    The normalised sum of quaternions, each on the side of the one with the largest weight: close
-    to the rotation nearest to the blended matrix as long as neighbouring joints turn by less than
-    a right angle, and, unlike that one, cheap and smooth (Kavan et al. 2007, section 3.1).
+    The normalised sum of quaternions, each joint's on its parent's side: close to the rotation
+    nearest to the blended matrix as long as neighbouring joints turn by less than a right angle,
+    and, unlike that one, cheap and smooth (Kavan et al. 2007, section 3.1).
     """
     quats = roma.rotmat_to_unitquat(rotations)[:, [3, 0, 1, 2]]
-    same_side = torch.where(quats @ quats.mT < 0, -1.0, 1.0).detach()
-    return torch.nn.functional.normalize(
-        (skinning * same_side[skinning.argmax(dim=1)]) @ quats, dim=-1
-    )
+    sides = [1.0]
+    own = quats.detach().cpu().numpy()
+    for j, p in enumerate(CANONICAL_PARENTS[1 : len(own)], start=1):
+        sides.append(sides[p] if own[j] @ own[p] >= 0 else -sides[p])
+    quats = quats * torch.tensor(sides, dtype=quats.dtype, device=quats.device)[:, None]
+    return torch.nn.functional.normalize(skinning @ quats, dim=-1)
 
 
 def quat_product(a: Float[Tensor, "N 4"], b: Float[Tensor, "N 4"]) -> Float[Tensor, "N 4"]:
     """Products of quaternions wxyz: the rotation b, then a."""
-    return roma.quat_product(a[:, [1, 2, 3, 0]], b[:, [1, 2, 3, 0]])[:, [3, 0, 1, 2]]
+    (aw, av), (bw, bv) = ((q[:, :1], q[:, 1:]) for q in (a, b))
+    vector = aw * bv + bw * av + torch.linalg.cross(av, bv)
+    return torch.cat([aw * bw - (av * bv).sum(dim=1, keepdim=True), vector], dim=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -34,7 +33,9 @@ def shaded(
         sh: colours under even light. light: SH coefficients to degree 2 of the factor, in the
             posed frame. turns: unit quaternions wxyz, rest to posed. normals: unit, rest pose.
     """
-    posed = roma.quat_action(turns[:, [1, 2, 3, 0]], normals, is_normalized=True)
+    w, v = turns[:, :1], turns[:, 1:]
+    aside = 2 * torch.linalg.cross(v, normals)
+    posed = normals + w * aside + torch.linalg.cross(v, aside)
     factor = (sh_basis(posed, 2) @ light).clamp(min=0)
     # RGB is 0.5 plus the constant term times SH_C0: the half is scaled as well.
     scaled = sh * factor[:, None]
