@@ -12,6 +12,7 @@ from recon.core.rig import Rig, largest_weights
 from recon.core.skeletons import CANONICAL_PARENTS
 
 NUM_INFLUENCES = 4
+_LARGEST_ERROR = 1e-3
 _STILL = 1e-4
 """Radians that a joint may turn and still count as stiff: 0.01 mm at a finger's length."""
 
@@ -37,10 +38,21 @@ class BoneMesh:
         """The mesh of a rig that makes the motion `poses`.
 
         Joints that never turn (fingers that nobody looked at) are stiff parts of the nearest
-        one above that does: their vertices are bent once, here, so that fewer bones move.
+        one above that does: their vertices are bent once, here, so that fewer bones move. That is
+        exact but for vertices that such a joint shares with another bone; where it would be seen,
+        every joint stays a bone.
         """
-        first = BodyPoses(root=poses.root[:1], rotations=poses.rotations[:1])
         bone_of = _bone_of_joint(poses.rotations)
+        mesh, error = cls._on_bones(rig, poses, bone_of)
+        if error > _LARGEST_ERROR:
+            mesh, _ = cls._on_bones(rig, poses, np.arange(NUM_JOINTS))
+        return mesh
+
+    @classmethod
+    def _on_bones(cls, rig: Rig, poses: BodyPoses, bone_of: np.ndarray) -> tuple[BoneMesh, float]:
+        """The mesh where `bone_of` (52,) names the bone of each joint, and how far, in metres at
+        most, vertices between bones may be off."""
+        first = BodyPoses(root=poses.root[:1], rotations=poses.rotations[:1])
         rotations, positions = rig.joints(first)
         Ts_first = make_transform(rotations[0], positions[0])
         Ts_bind_joint = invert_transform(rig.Ts_joint_bind)
@@ -48,15 +60,17 @@ class BoneMesh:
         stiff = invert_transform(Ts_first[bone_of]) @ Ts_first
         Ts_bent_bind = Ts_bind_joint[bone_of] @ stiff @ rig.Ts_joint_bind
         dense = rig.dense_weights().astype(float)
-        bent = np.einsum("vj,jab->vab", dense, Ts_bent_bind[:, :3])
-        bind = np.asarray(rig.bind_vertices, float)
-        vertices = np.einsum("vab,vb->va", bent[..., :3], bind) + bent[..., 3]
+        bent = transform_points(Ts_bent_bind, np.asarray(rig.bind_vertices, float))
+        vertices = np.einsum("vj,jva->va", dense, bent)
         joints, group = np.unique(bone_of, return_inverse=True)
         grouped = dense @ np.eye(len(joints))[group]
-        return cls(
+        shared = grouped.max(axis=1) < 1 - 1e-6
+        off = np.einsum("vj,jv->v", dense, np.linalg.norm(bent - vertices, axis=-1))
+        mesh = cls(
             vertices=vertices, faces=rig.faces, weights=_pruned(grouped), joints=joints,
             Ts_bind_bone=Ts_bind_joint[joints],
         )  # fmt: skip
+        return mesh, float(off[shared].max(initial=0.0))
 
     def simplified(self, num_faces: int) -> BoneMesh:
         """The mesh with about `num_faces` triangles (quadric decimation); itself if it has fewer.
