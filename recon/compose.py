@@ -26,8 +26,8 @@ LONG_SIDE = 640
 """Pixels, of pictures of a scene whose place was not trained."""
 _UNEVEN = 0.1
 """Of a frame's length, by which times may differ from an even rate and still count as even."""
-_MOVED, _OTHER_BODY = 0.25, 0.02
-"""Metres by which cameras of splats, and joints of avatars, may differ from the scene's own."""
+_MOVED = 0.25
+"""Metres by which cameras of splats may differ from the scene's own."""
 
 
 def compose(
@@ -49,7 +49,6 @@ def compose(
     scene = Scene.open(source)
     check_output(out)
     cast = scene_performers(scene, options.person)
-    _check_bodies(scene, cast)
     place, record = _place(scene, options)
     times, fps = _moments(scene.video.times, options)
     lens = _lens(scene, record, options, out)
@@ -68,18 +67,6 @@ def compose(
     with watcher.stage("compose", why) as progress:
         shots = take_shots(moments(), views, backend=options.backend)
         return write_shots(shots, out, views, depth=options.depth, progress=progress)
-
-
-def _check_bodies(scene: Scene, cast: list[Performer]) -> None:
-    """Raises InputError for avatars of bodies that the scene no longer has."""
-    rigs = {m.track_id: r for m, r in zip(scene.camera_motions, scene.rigs, strict=True)}
-    for one in cast:
-        person = one.avatar.track_id
-        if np.abs(rigs[person].rest_joints - one.avatar.rest_joints).max() > _OTHER_BODY:
-            raise InputError(
-                f"expected an avatar of the body that {scene.path} holds now, person {person}'s is "
-                f"of another run; make it again with: recon avatar {scene.path} --person {person}"
-            )
 
 
 def _place(scene: Scene, options: ComposeOptions) -> tuple[list[Gaussians], dict[str, Any] | None]:

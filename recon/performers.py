@@ -28,6 +28,8 @@ _FEET = tuple(
 _HEAD, _NECK = CANONICAL_JOINTS.index("head"), CANONICAL_JOINTS.index("neck")
 _CROWN = 1.6
 """From the head's joint to the crown, in lengths of the neck."""
+_OTHER_BODY = 0.02
+"""Metres by which an avatar's joints may differ from the scene's own body."""
 _ENDS = (0.01, 0.99)
 """Quantiles of a foot's Gaussians where it ends below, behind and ahead: some float off it."""
 _SOLE = (0.07, 0.91)
@@ -174,13 +176,14 @@ def scene_performers(scene: Scene, person: int | None = None) -> list[Performer]
     """The scene's avatars (or one person's), each in its own motion, where they are there.
 
     Raises:
-        InputError: no avatars, or one of somebody who is not in the scene.
+        InputError: no avatars, or one of somebody who is not in the scene or is another body.
         StaleSceneError: the people have not been placed in the world.
     """
     from splatting.avatars.files import load_avatar
 
     files = _chosen_files(scene.path, person)
     motions = {motion.track_id: motion for motion in scene.world_motions}
+    rigs = {m.track_id: r for m, r in zip(scene.camera_motions, scene.rigs, strict=True)}
     out = []
     for number, file in files.items():
         if number not in motions:
@@ -189,6 +192,11 @@ def scene_performers(scene: Scene, person: int | None = None) -> list[Performer]
                 f"got {file}; delete it"
             )
         motion, avatar = motions[number], load_avatar(file)
+        if np.abs(rigs[number].rest_joints - avatar.rest_joints).max() > _OTHER_BODY:
+            raise InputError(
+                f"expected an avatar of the body that {scene.path} holds now, {file.name} is of "
+                f"another run; make it again with: recon avatar {scene.path} --person {number}"
+            )
         clip = MotionClip(
             name=f"person {number}", times=scene.video.times[motion.frame_idx],
             poses=motion.poses_world, contacts=motion.contacts, rig=rig_of(avatar),
