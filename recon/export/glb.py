@@ -35,6 +35,7 @@ from recon.export.motion import (
     clip_times,
     export_people,
     poses_yup,
+    presence,
     require_people,
 )
 from recon.export.options import DEFAULTS, ExportOptions
@@ -157,16 +158,11 @@ def _animate_presence(
     document: GltfDocument, node: int, person: ExportPerson, clip_times: Array
 ) -> None:
     """Scales the person to zero before the first and after the last of its frames."""
-    start = clip_times[0]
-    keys = [(0.0, 0.0)] if person.times[0] > start else []
-    keys.append((person.times[0] - start, 1.0))
-    after = clip_times[clip_times > person.times[-1]]
-    if len(after):
-        keys.append((after[0] - start, 0.0))
-    times, scales = np.array(keys).T
+    keys, there = np.array(presence(person, clip_times)).T
+    scales = np.repeat(there[:, None], 3, axis=1)
     # The node itself stays whole: Blender cannot import a skeleton of no size.
     document.animate(
-        node, "scale", times=times, values=np.repeat(scales[:, None], 3, axis=1), held=True,
+        node, "scale", times=keys - clip_times[0], values=scales, held=True,
         rest=np.ones(3),
     )  # fmt: skip
 

@@ -76,6 +76,21 @@ def clip_times(scene: Scene, fps: float | None) -> Array:
     return times if fps is None else frame_times(times, fps)
 
 
+def presence(person: ExportPerson, times: Array) -> list[tuple[float, bool]]:
+    """Times, of the clip's `times` (T,), from which on the person is there or not.
+
+    The first is the clip's own; people come and go halfway between frames, so that no rounding
+    of times hides a frame.
+    """
+    first, last = person.times[[0, -1]]
+    before, after = times[times < first - 1e-9], times[times > last + 1e-9]
+    keys = [(float(times[0]), False)] if len(before) else []
+    keys.append((float((before[-1] + first) / 2 if len(before) else times[0]), True))
+    if len(after):
+        keys.append((float((last + after[0]) / 2), False))
+    return keys
+
+
 def camera_at(scene: Scene, Ts: Array, fps: float | None) -> Array:
     """A camera's transforms (T, 4, 4) of the video's frames, at the times of `clip_times`."""
     if fps is None:

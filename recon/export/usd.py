@@ -41,6 +41,7 @@ from recon.export.motion import (
     clip_times,
     export_people,
     poses_in,
+    presence,
     rig_in,
 )
 from recon.export.options import DEFAULTS, METRES_PER_UNIT, ExportOptions, Unit, Up
@@ -152,13 +153,10 @@ def add_person(
     boxes = np.stack([joints.min(axis=1) - reach, joints.max(axis=1) + reach], axis=1)
     for code, box in zip(codes, boxes, strict=True):
         extent.Set(Vt.Vec3fArray.FromNumpy(_floats(box)), float(code))
-    visibility, seen = root.CreateVisibilityAttr(), UsdGeom.Tokens.inherited
-    if codes[0] > 0:
-        visibility.Set(UsdGeom.Tokens.invisible, 0.0)
-    visibility.Set(seen, float(codes[0]))
-    after = times[times > person.times[-1] + 1e-6]
-    if len(after):
-        visibility.Set(UsdGeom.Tokens.invisible, float((after[0] - times[0]) * rate))
+    visibility = root.CreateVisibilityAttr()
+    for time, there in presence(person, times):
+        token = UsdGeom.Tokens.inherited if there else UsdGeom.Tokens.invisible
+        visibility.Set(token, (time - times[0]) * rate)
 
 
 def add_camera(

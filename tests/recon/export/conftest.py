@@ -47,20 +47,26 @@ def empty_scene(tmp_path_factory) -> Scene:
     return make_scene(tmp_path_factory.mktemp("scene") / "empty", num_people=0, num_frames=5)
 
 
-@pytest.fixture(scope="session")
-def gltf_issues(tmp_path_factory) -> Callable[[Path], dict]:
-    """The Khronos validator: the issues of a .glb file."""
+def npm_install(folder: Path, packages: tuple[str, ...]) -> str:
+    """Installs npm packages to a folder, or skips; the program node."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
-        pytest.skip("the Khronos glTF validator needs node and npm, which are not on this machine")
-    folder = tmp_path_factory.mktemp("gltf-validator")
-    install = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), GLTF_VALIDATOR]
+        pytest.skip(f"{packages[0]} needs node and npm, which are not on this machine")
+    install = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), *packages]
     try:
         done = subprocess.run(install, capture_output=True, text=True, timeout=60, check=False)
     except subprocess.TimeoutExpired:
-        pytest.skip("npm did not install the Khronos glTF validator within a minute")
+        pytest.skip(f"npm did not install {packages[0]} within a minute")
     if done.returncode != 0:
-        pytest.skip(f"npm could not install the Khronos glTF validator: {done.stderr[-300:]}")
+        pytest.skip(f"npm could not install {packages[0]}: {done.stderr[-300:]}")
+    return node
+
+
+@pytest.fixture(scope="session")
+def gltf_issues(tmp_path_factory) -> Callable[[Path], dict]:
+    """The Khronos validator: the issues of a .glb file."""
+    folder = tmp_path_factory.mktemp("gltf-validator")
+    node = npm_install(folder, (GLTF_VALIDATOR,))
     script = folder / "validate.js"
     script.write_text(_VALIDATE, encoding="utf-8")
 
