@@ -1,349 +1,249 @@
-"""The Open3D window: people, camera, points and floor of a scene, played in time."""
+"""The Open3D window: people, camera, points and floor of scenes, played in time."""
 
 from __future__ import annotations
 
-import ctypes
-import glob
-import os
-import sys
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from recon.core.errors import MissingDependencyError, ReconError
-from recon.core.geometry import Array
-from recon.core.scene import Scene
-from recon.core.splat_view import SplatCloud, SplatStage
-from viewer.screenshot import BACKGROUND, CAMERA_COLOR, FOV_DEG, GRID_COLOR
-from viewer.world import Segments, World, WorldPerson
+from recon.core.errors import InputError
+from viewer.panel import Panel
+from viewer.playback import Playback
+from viewer.recording import OpenVideo, Recorder
+from viewer.stage import PERSON_KINDS, SCENE_KINDS, Content
+from viewer.system import check_display, load_open3d, missing_packages
+from viewer.viewport import Viewport
+from viewer.views import VIEWS, View, frame_at
 
-_LIBRARIES = {
-    "libusb-1.0.so.0": "libusb-1.0-0",
-    "libGL.so.1": "libgl1",
-    "libgomp.so.1": "libgomp1",
-    "libvulkan.so.1": "libvulkan1",
-}
-"""What Open3D loads on Linux, and the package that holds it."""
+__all__ = ["ViewerWindow", "load_open3d", "missing_packages", "view"]
 
-_HELP = "space: play or pause, arrows: one frame, mouse: turn, with Ctrl: move"
-
-_SOLID = 0.3
-"""Opacity above which a Gaussian is shown as a point."""
+HELP = """space  play or pause          left, right  one frame
+home, end  first, last frame      up, down  speed
+1 free   2 follow the camera   3 follow a person   4 as filmed
+N  next person to follow          L  loop
+M meshes   B bones   T trajectories   C contacts   U uncertainty
+F floor   K camera   P points   G splats   X axes
+S  screenshot     R  record until R again     H  this help
+mouse: turn; with Ctrl: move; wheel: nearer"""
+_MOST_SCENES = 2
+_SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
+_PERSON_KEYS = dict(zip("MBTCU", PERSON_KINDS, strict=True))
+_SCENE_KEYS = dict(zip("FKPGX", SCENE_KINDS, strict=True))
 
 _REDRAW_SECONDS = 1.5
 """Filament drops a redraw while the graphics card is busy, and a software one always is: the
 window is drawn again for this long after its last change."""
 
 
-def view(scene: Scene, splats: SplatStage | None = None) -> None:
-    """Opens a window with the scene's world and returns when it is closed.
+def view(contents: Sequence[Content], *, folder: Path, open_video: OpenVideo) -> None:
+    """Opens a window with a scene's world, or two side by side, and returns when it is closed.
 
     Args:
-        splats: the place and the avatars, shown as points.
+        folder: for screenshots and videos of the window. open_video: makes the latter.
 
     Raises:
-        MissingDependencyError: Open3D is not installed.
+        InputError: no scene, or more than two. MissingDependencyError: Open3D is not installed.
         ReconError: a system library or a display is missing.
-        StaleSceneError: a stage has not run.
     """
-    world = World.from_scene(scene)
+    if not 1 <= len(contents) <= _MOST_SCENES:
+        raise InputError(f"expected one scene or two side by side, got {len(contents)}")
     open3d = load_open3d()
     check_display()
     application = open3d.visualization.gui.Application.instance
     application.initialize()
-    ViewerWindow(open3d, world, splats=splats)
+    ViewerWindow(open3d, contents, recorder=Recorder(folder, open_video))
     application.run()
 
 
-def load_open3d() -> ModuleType:
-    """The package open3d with its system libraries.
-
-    Raises:
-        MissingDependencyError: it is not installed. ReconError: a system library is missing.
-    """
-    missing = missing_packages() if sys.platform == "linux" else []
-    if missing:
-        raise ReconError(
-            f"expected the system packages that Open3D draws with, {' '.join(missing)} missing; "
-            f"install with: sudo apt-get install -y {' '.join(missing)}  "
-            "(or make a picture without them: recon view SCENE --screenshot out.png)"
-        )
-    try:
-        import open3d  # an optional extra
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != "open3d":
-            raise
-        raise MissingDependencyError("open3d", "viewer") from error
-    except (ImportError, OSError) as error:
-        raise ReconError(
-            f"expected Open3D to load, got: {error}; install its system packages with: "
-            "sudo apt-get install -y libusb-1.0-0 libvulkan1 mesa-vulkan-drivers libgl1"
-        ) from error
-    return open3d
-
-
-def missing_packages() -> list[str]:
-    """Debian packages that Open3D's window needs and this Linux machine lacks."""
-    missing = [package for library, package in _LIBRARIES.items() if not _loads(library)]
-    drivers = [f"{d}/vulkan/icd.d/*.json" for d in ("/usr/share", "/etc", "/usr/local/share")]
-    named = os.environ.get("VK_DRIVER_FILES") or os.environ.get("VK_ICD_FILENAMES")
-    if not named and not any(glob.glob(pattern) for pattern in drivers):
-        missing.append("mesa-vulkan-drivers")
-    return missing
-
-
-def _loads(library: str) -> bool:
-    try:
-        ctypes.CDLL(library)
-    except OSError:
-        return False
-    return True
-
-
-def check_display() -> None:
-    """Raises ReconError where no window can be opened."""
-    shown = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    if sys.platform == "linux" and not shown:
-        raise ReconError(
-            "expected a display to open a window on, got none (DISPLAY is not set); "
-            "make a picture instead: recon view SCENE --screenshot out.png --frame N"
-        )
-
-
-def _linear(color: Any) -> np.ndarray:
-    """Linear light 0-1, which Filament computes with, from sRGB 0-255."""
-    return (np.asarray(color) / 255) ** 2.2
-
-
 class ViewerWindow:
-    """The window's widgets, and what they show at one frame."""
+    """The window: viewports side by side, a panel of switches, and a time line below.
+
+    Time is that of the first scene; the second one shows its frame of the same moment.
+    """
 
     def __init__(
-        self, open3d: ModuleType, world: World, *,
-        splats: SplatStage | None = None, size: tuple[int, int] = (1280, 800),
+        self, open3d: ModuleType, contents: Sequence[Content], *, recorder: Recorder,
+        size: tuple[int, int] = (1280, 800),
     ) -> None:  # fmt: skip
-        self.splats = splats
-        self._o3d, self._gui = open3d, open3d.visualization.gui
-        self._rendering = open3d.visualization.rendering
-        self.world = world
-        self.frame = 0
-        self.playing = False
-        self._played_since = (0.0, 0.0)
+        self._gui = open3d.visualization.gui
         self._redraw_until = 0.0
-        self.window = self._gui.Application.instance.create_window(
-            f"{world.name}   ({_HELP})", *size
-        )
-        self._materials()
-        self._build_scene()
-        self._build_panel()
+        self.recorder = recorder
+        names = " | ".join(content.world.name for content in contents)
+        self.window = self._gui.Application.instance.create_window(f"{names}   (H: help)", *size)
+        scaling = self.window.scaling
+        self.viewports = [Viewport(open3d, self.window.renderer, c, scaling) for c in contents]
+        self.times = contents[0].world.times
+        self.playback = Playback(self.times)
+        self.panel = Panel(self._gui, self.window.theme.font_size, self)
+        self._help = self._gui.Label(HELP)
+        self._help.visible = False
+        for widget in (*(v.widget for v in self.viewports), self.panel.side, self.panel.bar,
+                       self._help):  # fmt: skip
+            self.window.add_child(widget)
         self.window.set_on_layout(self._layout)
         self.window.set_on_tick_event(self._tick)
         self.window.set_on_key(self._key)
         self.show(0)
 
-    # What is seen ----------------------------------------------------------------------------
+    @property
+    def frame(self) -> int:
+        return self.playback.frame
 
-    def _materials(self) -> None:
-        def material(shader: str, **values: Any) -> Any:
-            record = self._rendering.MaterialRecord()
-            record.shader = shader
-            for name, value in values.items():
-                setattr(record, name, value)
-            return record
+    @property
+    def playing(self) -> bool:
+        return self.playback.playing
 
-        scaling = self.window.scaling
-        self._body = material("defaultLit", base_roughness=0.75)
-        self._thin = material("unlitLine", line_width=1.5 * scaling)
-        self._thick = material("unlitLine", line_width=4.0 * scaling)
-        self._dots = material("defaultUnlit", point_size=3.0 * scaling)
-        self._blobs = material("defaultUnlit", point_size=4.0 * scaling)
-
-    def _build_scene(self) -> None:
-        world = self.world
-        self.widget = self._gui.SceneWidget()
-        self.widget.scene = self._rendering.Open3DScene(self.window.renderer)
-        scene = self.widget.scene
-        scene.set_background([*_linear(BACKGROUND), 1.0])
-        grading = self._rendering.ColorGrading
-        scene.view.set_color_grading(grading(grading.Quality.HIGH, grading.ToneMapping.LINEAR))
-        scene.scene.set_sun_light([0.35, 0.5, -0.8], [1, 1, 1], 60_000)
-        scene.scene.enable_sun_light(True)
-        self._add_lines("floor", world.floor_grid(), GRID_COLOR, self._thin)
-        self._add_lines("path", world.camera_path(), CAMERA_COLOR, self._thin)
-        for person in world.people:
-            name = f"trail{person.motion.track_id}"
-            self._add_lines(name, world.person_path(person), person.color, self._thick)
-        self._add_points("points", world.points, world.point_colors, self._dots)
-        if self.splats is not None and (place := self.splats.place()) is not None:
-            self._add_splats("place", place)
-        eye, target = world.overview(0, fov_deg=FOV_DEG)
-        low, high = world.bounds
-        box = self._o3d.geometry.AxisAlignedBoundingBox(low - 1, high + 1)
-        self.widget.setup_camera(FOV_DEG, box, target.astype(np.float32))
-        self.widget.look_at(target, eye, [0, 0, 1])
-
-    def _add_points(self, name: str, points: Array, colors: np.ndarray, material: Any) -> None:
-        if not len(points) or not np.ptp(points, axis=0).any():
-            return
-        cloud = self._o3d.geometry.PointCloud()
-        cloud.points = self._o3d.utility.Vector3dVector(points)
-        cloud.colors = self._o3d.utility.Vector3dVector(_linear(colors))
-        self.widget.scene.add_geometry(name, cloud, material)
-
-    def _add_splats(self, name: str, cloud: SplatCloud) -> None:
-        """The centres of Gaussians that one can see, in their colours."""
-        solid = cloud.opacities > _SOLID
-        self._add_points(name, cloud.means[solid], 255 * cloud.colors[solid], self._blobs)
-
-    def _add_lines(
-        self, name: str, segments: Segments, color: tuple[int, int, int], material: Any
-    ) -> None:
-        starts, ends = segments
-        # Open3D crashes on a set of lines without any extent, as the path of a camera on a tripod.
-        long = np.linalg.norm(ends - starts, axis=1) > 1e-6
-        starts, ends = starts[long], ends[long]
-        if len(starts) == 0:
-            return
-        lines = self._o3d.geometry.LineSet()
-        lines.points = self._o3d.utility.Vector3dVector(np.concatenate([starts, ends]))
-        pairs = np.arange(2 * len(starts)).reshape(2, -1).T
-        lines.lines = self._o3d.utility.Vector2iVector(pairs)
-        lines.paint_uniform_color(_linear(color))
-        self.widget.scene.add_geometry(name, lines, material)
-
-    def _add_mesh(self, name: str, person: WorldPerson, row: int) -> None:
-        mesh = self._o3d.geometry.TriangleMesh(
-            self._o3d.utility.Vector3dVector(person.vertices(row).astype(np.float64)),
-            self._o3d.utility.Vector3iVector(person.rig.faces),
-        )
-        mesh.compute_vertex_normals()
-        mesh.paint_uniform_color(_linear(person.color))
-        self.widget.scene.add_geometry(name, mesh, self._body)
+    # What the panel and the keys do ----------------------------------------------------------
 
     def show(self, frame: int) -> None:
-        """Draws a frame of the clip; frames outside it are clipped to its ends."""
-        self.frame = int(np.clip(frame, 0, len(self.world.times) - 1))
-        scene = self.widget.scene
-        # Filament's meshes have no update in place (only point clouds do): replace them.
-        for person in self.world.people:
-            row = person.row(self.frame)
-            for kind, box, add in (
-                ("mesh", self.meshes, self._add_mesh), ("bones", self.skeletons, self._add_bones)
-            ):  # fmt: skip
-                name = f"{kind}{person.motion.track_id}"
-                scene.remove_geometry(name)
-                hidden = kind == "mesh" and person.motion.track_id in self._avatars()
-                if row is not None and box.checked and not hidden:
-                    add(name, person, row)
-        scene.remove_geometry("avatars")
-        if self._avatars() and self.splats is not None:
-            people = self.splats.cast(self.frame)
-            if people is not None:
-                self._add_splats("avatars", people)
-        scene.remove_geometry("frustum")
-        self._add_lines("frustum", self.world.frustum(self.frame), CAMERA_COLOR, self._thin)
-        self.slider.int_value = self.frame
-        self._set_clock()
-        self._redraw_until = time.monotonic() + _REDRAW_SECONDS
-
-    def _avatars(self) -> frozenset[int]:
-        """People who are shown as avatars now, and so without a mesh."""
-        shown = self.splats is not None and self.gaussians.checked
-        return self.splats.people if shown and self.splats is not None else frozenset()
-
-    def _add_bones(self, name: str, person: WorldPerson, row: int) -> None:
-        self._add_lines(name, person.bones(row), person.color, self._thick)
-
-    # Widgets ---------------------------------------------------------------------------------
-
-    def _build_panel(self) -> None:
-        gui = self._gui
-        em = self.window.theme.font_size
-        self.panel = gui.Horiz(em / 2, gui.Margins(em / 2, em / 2, em / 2, em / 2))
-        self.button = gui.Button("Play")
-        self.button.set_on_clicked(self.toggle)
-        self.slider = gui.Slider(gui.Slider.INT)
-        self.slider.set_limits(0, max(len(self.world.times) - 1, 1))
-        self.slider.set_on_value_changed(self._slide)
-        self.clock = gui.Label("")
-        self.meshes, self.skeletons = gui.Checkbox("meshes"), gui.Checkbox("skeletons")
-        self.cloud, self.gaussians = gui.Checkbox("points"), gui.Checkbox("splats")
-        self.meshes.checked = self.gaussians.checked = True
-        self.cloud.checked = self.splats is None
-        for box in (self.meshes, self.skeletons):
-            box.set_on_checked(lambda _: self.show(self.frame))
-        self.cloud.set_on_checked(self._toggle_points)
-        self.gaussians.set_on_checked(self._toggle_splats)
-        boxes = [self.meshes, self.skeletons, self.cloud]
-        boxes += [self.gaussians] if self.splats is not None else []
-        for child in (self.button, self.slider, self.clock, *boxes):
-            self.panel.add_child(child)
-        self._toggle_points(self.cloud.checked)
-        for widget in (self.widget, self.panel):
-            self.window.add_child(widget)
-
-    def _layout(self, context: Any) -> None:
-        rect, gui = self.window.content_rect, self._gui
-        wanted = self.panel.calc_preferred_size(context, gui.Widget.Constraints())
-        height = wanted.height
-        self.widget.frame = gui.Rect(rect.x, rect.y, rect.width, rect.height - height)
-        self.panel.frame = gui.Rect(rect.x, rect.get_bottom() - height, rect.width, height)
-
-    def _set_clock(self) -> None:
-        last = len(self.world.times) - 1
-        text = f"{self.world.times[self.frame]:.2f} s    frame {self.frame} of {last}"
-        grown = len(text) != len(self.clock.text)
-        self.clock.text = text
-        if grown:
-            self.window.set_needs_layout()
-
-    def _toggle_points(self, shown: bool) -> None:
-        self.widget.scene.show_geometry("points", shown)
-        self.widget.force_redraw()
-
-    def _toggle_splats(self, shown: bool) -> None:
-        self.widget.scene.show_geometry("place", shown)
-        self.show(self.frame)
+        """Goes to a frame of the first scene; frames outside it are clipped to its ends."""
+        self.playback.seek(frame, time.monotonic())
+        self._show()
 
     def toggle(self) -> None:
         """Plays or pauses; from the last frame it plays from the start."""
-        self.playing = not self.playing
-        self.button.text = "Pause" if self.playing else "Play"
-        if self.playing and self.frame == len(self.world.times) - 1:
-            self.show(0)
-        self._played_since = (time.monotonic(), float(self.world.times[self.frame]))
+        if self.playing:
+            self.playback.pause()
+        else:
+            self.playback.play(time.monotonic())
+        self._show()
 
-    def _slide(self, value: float) -> None:
-        self.show(round(value))
-        self._played_since = (time.monotonic(), float(self.world.times[self.frame]))
+    def change_speed(self, steps: int) -> None:
+        """Plays faster (1) or slower (-1)."""
+        k = int(np.argmin(np.abs(np.array(_SPEEDS) - self.playback.speed))) + steps
+        speed = _SPEEDS[int(np.clip(k, 0, len(_SPEEDS) - 1))]
+        self.playback.change_speed(speed, time.monotonic())
+        self._show()
+
+    def choose(self, view: View, followed: int | None = None) -> None:
+        """How all viewports look at their scenes; `followed` is a person's track id."""
+        for viewport in self.viewports:
+            viewport.choose(view, followed)
+        self._show()
+
+    def follow_next(self) -> None:
+        """Follows the next person of the first scene."""
+        ids = [p.motion.track_id for p in self.viewports[0].world.people]
+        if ids:
+            now = self.viewports[0].followed
+            after = ids[(ids.index(now) + 1) % len(ids)] if now in ids else ids[0]
+            self.choose("person", after)
+
+    def switch_person(self, kind: str, track_id: int | None, on: bool) -> None:
+        """Shows or hides something of one person, or of everybody (None)."""
+        for viewport in self.viewports:
+            ids = {p.motion.track_id for p in viewport.world.people}
+            chosen = ids if track_id is None else ids & {track_id}
+            shown = viewport.stage.shown[kind]
+            shown.update(chosen) if on else shown.difference_update(chosen)
+            viewport.stage.refresh()
+        self._show()
+
+    def switch_scene(self, kind: str, on: bool) -> None:
+        """Shows or hides a part of the scenes."""
+        for viewport in self.viewports:
+            kinds = viewport.stage.scene_kinds
+            kinds.add(kind) if on else kinds.discard(kind)
+            viewport.stage.refresh()
+        self._show()
+
+    def screenshot(self) -> None:
+        """Writes what the viewports show as a PNG."""
+        self.recorder.screenshot(self.viewports, self.panel.say)
+        self._redraw()
+
+    def record(self) -> None:
+        """Starts a video of what the viewports show, frame by frame, or ends it."""
+        if self.recorder.busy:
+            self.recorder.stop(self.panel.say)
+            return
+        self.playback.pause()
+        self.recorder.start(self.viewports, self.times, self.show, self.panel.say)
+        self._redraw()
+
+    # Drawing ---------------------------------------------------------------------------------
+
+    def _show(self) -> None:
+        first, *others = self.viewports
+        first.show(self.frame)
+        seconds = float(self.times[self.frame] - self.times[0])
+        for other in others:
+            other.show(frame_at(other.world.times, seconds))
+        self.panel.update()
+        self._redraw()
+
+    def _redraw(self) -> None:
+        self._redraw_until = time.monotonic() + _REDRAW_SECONDS
+        self.window.post_redraw()
 
     def _tick(self) -> bool:
-        if not self.playing:
-            redraw = time.monotonic() < self._redraw_until
-            if redraw:
-                self.widget.force_redraw()
-            return redraw
-        started, from_time = self._played_since
-        now = from_time + time.monotonic() - started
-        frame = int(np.searchsorted(self.world.times, now, side="right")) - 1
-        if frame != self.frame:
-            self.show(frame)
-        if now > self.world.times[-1]:
-            self.toggle()
-        self.widget.force_redraw()
-        return True
+        if self.playing:
+            before = self.frame
+            if self.playback.tick(time.monotonic()) != before:
+                self._show()
+        for other in self.viewports[1:]:
+            if self.viewports[0].view != "video":
+                other.copy_camera(self.viewports[0])
+        if self.playing or self.recorder.busy or time.monotonic() < self._redraw_until:
+            for viewport in self.viewports:
+                viewport.widget.force_redraw()
+            return True
+        return False
+
+    def _layout(self, context: Any) -> None:
+        rect, gui = self.window.content_rect, self._gui
+        free = gui.Widget.Constraints()
+        bar = self.panel.bar.calc_preferred_size(context, free).height
+        side = min(self.panel.side.calc_preferred_size(context, free).width, rect.width // 3)
+        height, width = rect.height - bar, rect.width - side
+        share = width // len(self.viewports)
+        for k, viewport in enumerate(self.viewports):
+            viewport.widget.frame = gui.Rect(rect.x + k * share, rect.y, share, height)
+        self.panel.side.frame = gui.Rect(rect.x + width, rect.y, side, height)
+        self.panel.bar.frame = gui.Rect(rect.x, rect.y + height, rect.width, bar)
+        size = self._help.calc_preferred_size(context, free)
+        self._help.frame = gui.Rect(rect.x + 12, rect.y + 12, size.width, size.height)
 
     def _key(self, event: Any) -> bool:
-        gui = self._gui
-        if event.type != gui.KeyEvent.DOWN:
+        if event.type != self._gui.KeyEvent.DOWN:
             return False
-        if event.key == gui.KeyName.SPACE:
-            self.toggle()
-        elif event.key in (gui.KeyName.LEFT, gui.KeyName.RIGHT):
-            self._slide(self.frame + (1 if event.key == gui.KeyName.RIGHT else -1))
-        else:
+        names = self._gui.KeyName
+        last = len(self.times) - 1
+        actions = {
+            names.SPACE: self.toggle, names.N: self.follow_next, names.S: self.screenshot,
+            names.R: self.record, names.H: self._toggle_help, names.L: self._toggle_loop,
+            names.LEFT: lambda: self.show(self.frame - 1),
+            names.RIGHT: lambda: self.show(self.frame + 1),
+            names.UP: lambda: self.change_speed(1), names.DOWN: lambda: self.change_speed(-1),
+            names.HOME: lambda: self.show(0), names.END: lambda: self.show(last),
+        }  # fmt: skip
+        for key, view in zip((names.ONE, names.TWO, names.THREE, names.FOUR), VIEWS, strict=True):
+            actions[key] = lambda view=view: self.choose(view)
+        stage = self.viewports[0].stage
+        for letter, kind in _PERSON_KEYS.items():
+            on = not stage.shown[kind]
+            actions[getattr(names, letter)] = (
+                lambda kind=kind, on=on: self.switch_person(kind, None, on)
+            )  # fmt: skip
+        for letter, kind in _SCENE_KEYS.items():
+            on = kind not in stage.scene_kinds
+            actions[getattr(names, letter)] = (
+                lambda kind=kind, on=on: self.switch_scene(kind, on)
+            )  # fmt: skip
+        if event.key not in actions:
             return False
+        actions[event.key]()
         self.window.post_redraw()
         return True
+
+    def _toggle_help(self) -> None:
+        self._help.visible = not self._help.visible
+        self.window.set_needs_layout()
+
+    def _toggle_loop(self) -> None:
+        self.playback.loop = not self.playback.loop
+        self.panel.update()

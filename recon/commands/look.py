@@ -14,13 +14,14 @@ from recon.options import EvaluateOptions
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """Look at a scene in a window, or render a picture of it without a display.
+    """Look at a scene in a window, or at two side by side; or render a picture without a display.
 
-    Splats (`recon splat`) and avatars (`recon avatar`) that the scene has are shown too.
+    Splats (`recon splat`) and avatars (`recon avatar`) that a scene has are shown too. In the
+    window H lists the keys.
     """
 
-    scene: Positional[Path]
-    """A scene folder."""
+    scenes: Positional[tuple[Path, ...]]
+    """One scene folder, or two."""
     screenshot: Path | None = None
     """Write this PNG instead of opening a window."""
     frame: int = 0
@@ -28,18 +29,23 @@ class View:
 
     def main(self) -> None:
         from recon.console import TerminalWatcher
+        from recon.core.errors import InputError
         from recon.core.scene import Scene
-        from recon.scene_splats import find_scene_splats
 
-        scene = Scene.open(self.scene)
-        splats = find_scene_splats(scene, TerminalWatcher())
+        most = 1 if self.screenshot else 2
+        if not 1 <= len(self.scenes) <= most:
+            what = "one scene for a screenshot" if self.screenshot else "one scene or two"
+            raise InputError(f"expected {what}, got {len(self.scenes)}")
         if self.screenshot is None:
-            from viewer.app import view
+            from recon.window import open_window
 
-            view(scene, splats)
+            open_window(list(self.scenes), TerminalWatcher())
         else:
+            from recon.scene_splats import find_scene_splats
             from viewer.screenshot import screenshot
 
+            scene = Scene.open(self.scenes[0])
+            splats = find_scene_splats(scene, TerminalWatcher())
             screenshot(scene, self.screenshot, frame=self.frame, splats=splats)
             print(self.screenshot)
 

@@ -1,0 +1,95 @@
+"""`recon view`: finished scenes in a window, with the video and the Gaussians that they have."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from recon.core.errors import ReconError
+from recon.core.scene import Scene
+from recon.runner import Watcher
+from viewer.stage import Content
+from viewer.world import World
+
+_MOST_HEIGHT, _JPEG_QUALITY = 720, 88
+
+
+class FrameStore:
+    """A scene's video frames by index, decoded in the background and kept as small JPEGs.
+
+    About 60 kB a frame: two minutes of video are 200 MB.
+
+    Raises:
+        InputError: the video is gone or has changed.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        from recon.export.overlay import open_frames
+
+        self._source = open_frames(scene)
+        self._jpegs: list[bytes] = []
+        self.error: Exception | None = None
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def at(self, frame: int) -> np.ndarray | None:
+        """The frame (H, W, 3) uint8 RGB, at most 720 px high; None while it is not read yet."""
+        if frame >= len(self._jpegs):
+            return None
+        data = np.frombuffer(self._jpegs[frame], np.uint8)
+        return cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+
+    def _read(self) -> None:
+        try:
+            for frame in self._source:
+                height, width = frame.image.shape[:2]
+                scale = min(1.0, _MOST_HEIGHT / height)
+                size = max(1, round(scale * width)), max(1, round(scale * height))
+                small = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
+                quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+                self._jpegs.append(cv2.imencode(".jpg", small[..., ::-1], quality)[1].tobytes())
+        except (ReconError, OSError) as error:  # the window goes on without the rest
+            self.error = error
+
+
+def window_content(scene: Scene, watcher: Watcher) -> Content:
+    """What the window shows of a finished scene; what cannot be had is told the watcher.
+
+    Raises:
+        StaleSceneError: a stage has not run.
+    """
+    from recon.scene_splats import find_scene_splats
+
+    world, frames = World.from_scene(scene), None
+    try:
+        frames = FrameStore(scene)
+    except ReconError as error:
+        watcher.note(f"The video behind the bodies is left out: {error}")
+    spreads = {m.track_id: m.body_joint_std for m in scene.camera_motions}
+    return Content(
+        world=world, picture=frames and frames.at, splats=find_scene_splats(scene, watcher),
+        joint_std={track_id: std for track_id, std in spreads.items() if std is not None},
+    )  # fmt: skip
+
+
+def open_window(paths: list[Path], watcher: Watcher) -> None:
+    """Shows a scene, or two side by side, until the window is closed.
+
+    Screenshots and videos of the window are written where it was opened.
+
+    Raises:
+        InputError: no scene there, or more than two. ReconError: no window can be opened.
+    """
+    from recon.export.mp4 import Mp4Writer
+    from viewer.app import view
+    from viewer.system import check_display, load_open3d
+
+    load_open3d()  # before the work, so that what is missing is said at once
+    check_display()
+    contents = [window_content(Scene.open(path), watcher) for path in paths]
+    view(
+        contents, folder=Path.cwd(),
+        open_video=lambda path, size, fps: Mp4Writer(path, size, fps=fps),
+    )  # fmt: skip

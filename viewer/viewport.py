@@ -1,0 +1,124 @@
+"""One scene's 3D widget in the window: its stage, its camera and the video behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from recon.core.geometry import Array, invert_transform
+from viewer import views
+from viewer.screenshot import BACKGROUND, FOV_DEG
+from viewer.stage import Content, Stage
+
+
+class Viewport:
+    """A SceneWidget with a stage.
+
+    Args:
+        renderer: the window's. scaling: screen px per logical px.
+    """
+
+    def __init__(
+        self, open3d: ModuleType, renderer: Any, content: Content, scaling: float
+    ) -> None:  # fmt: skip
+        self._o3d = open3d
+        self.content, self.world = content, content.world
+        self.widget = open3d.visualization.gui.SceneWidget()
+        self.target = open3d.visualization.rendering.Open3DScene(renderer)
+        self.widget.scene = self.target
+        # Plain colours straight to the screen: a software graphics card draws them at four times
+        # the rate of Filament's light, tone mapping and smoothing.
+        self.target.view.set_post_processing(False)
+        self.target.scene.enable_sun_light(False)
+        self.target.scene.enable_indirect_light(False)
+        self.stage = Stage(open3d, self.target, content, scaling)
+        low, high = self.world.bounds
+        self._bounds = open3d.geometry.AxisAlignedBoundingBox(low - 1, high + 1)
+        self.view: views.View = "free"
+        self.followed = self.world.people[0].motion.track_id if self.world.people else None
+        self._eye, self._target = self.world.overview(0, fov_deg=FOV_DEG)
+        self._plain_background()
+        self.stage.refresh()
+        self.look(self._eye, self._target)
+
+    @property
+    def frame(self) -> int:
+        return self.stage.frame
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, px, at least 1."""
+        frame = self.widget.frame
+        return max(frame.width, 1), max(frame.height, 1)
+
+    def look(self, eye: Array, target: Array) -> None:
+        """Looks from `eye` to `target`, (3,) each, level."""
+        self._target = np.asarray(target, float)
+        self.widget.setup_camera(FOV_DEG, self._bounds, self._target.astype(np.float32))
+        self.widget.look_at(self._target, np.asarray(eye, float), [0, 0, 1])
+
+    def choose(self, view: views.View, followed: int | None = None) -> None:
+        """Changes how the window looks at the scene."""
+        was, self.view = self.view, view
+        self.followed = self.followed if followed is None else followed
+        if was == "video":
+            self._plain_background()
+        if view == "video":
+            self._look_as_video()
+        elif view == "camera":
+            self.look(*views.behind_camera(self.world, self.frame))
+        elif view == "person" and self.followed is not None:
+            place = views.beside_person(self.world, self.followed, self.frame)
+            self.look(*(place or self.world.overview(self.frame, fov_deg=FOV_DEG)))
+        elif was == "video":
+            self.look(*self.world.overview(self.frame, fov_deg=FOV_DEG))
+
+    def show(self, frame: int) -> None:
+        """Goes to a frame, and along with what is followed."""
+        before = self.frame
+        self.stage.show(frame)
+        if self.view == "video":
+            self._look_as_video()
+            return
+        step = views.step_of(self.world, self.view, self.followed, before, self.frame)
+        if step.any():
+            model = np.asarray(self.target.camera.get_model_matrix(), float)
+            self._target = self._target + step
+            self.widget.center_of_rotation = self._target.astype(np.float32)
+            model[:3, 3] += step
+            self.target.camera.look_at(
+                (model[:3, 3] - model[:3, 2]).astype(np.float32),
+                model[:3, 3].astype(np.float32), model[:3, 1].astype(np.float32),
+            )  # fmt: skip
+
+    def copy_camera(self, other: Viewport) -> None:
+        """Looks from where another viewport does."""
+        model = np.asarray(other.target.camera.get_model_matrix(), float)
+        self.target.camera.look_at(
+            (model[:3, 3] - model[:3, 2]).astype(np.float32), model[:3, 3].astype(np.float32),
+            model[:3, 1].astype(np.float32),
+        )  # fmt: skip
+
+    def picture(self, done: Callable[[np.ndarray], None]) -> None:
+        """Calls `done` with the next drawn picture (H, W, 3) uint8 RGB."""
+        self.target.scene.render_to_image(lambda image: done(np.array(image)[..., :3]))
+        self.widget.force_redraw()
+
+    def _plain_background(self) -> None:
+        self.target.set_background([*(np.array(BACKGROUND) / 255), 1.0])
+
+    def _look_as_video(self) -> None:
+        """The filming camera, and its picture behind the bodies."""
+        size = self.size
+        lens = views.letterboxed(self.world.intrinsics, size)
+        T = invert_transform(self.world.Ts_world_camera[self.frame])
+        self.widget.setup_camera(lens.matrix, T, *size, self._bounds)
+        picture = self.content.picture and self.content.picture(self.frame)
+        if picture is not None:
+            behind = np.ascontiguousarray(views.letterbox(picture, size, BACKGROUND))
+            self.target.set_background(
+                [*(np.array(BACKGROUND) / 255), 1.0], self._o3d.geometry.Image(behind)
+            )
