@@ -3,42 +3,32 @@
 The reader of FBX is ufbx inside Blender, the writer Blender's Python add-on: not the same code.
 """
 
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from recon.core.errors import InputError, MissingDependencyError, ReconError
+from recon.core.errors import InputError, MissingDependencyError
 from recon.core.skeletons import CANONICAL_JOINTS
 from recon.export import blender, glb
 from recon.export.motion import export_people
 from recon.export.options import ExportOptions
 from recon.export.skeletons import target_skeleton
+from tests.recon.export import readers
 
 FRAMES = (0, 13, 41)
 PROBE = Path(__file__).with_name("blender_probe.py")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def seen_by_blender(tmp_path_factory):
     """Reads a file in Blender: arrays of what is there at FRAMES."""
-    try:
-        command = blender.blender_command(PROBE)
-    except ReconError as error:
-        pytest.skip(f"needs Blender: {error}")
-    out = tmp_path_factory.mktemp("blender") / "seen.npz"
+    work = tmp_path_factory.mktemp("blender")
 
     def read(path, scene, fps=30.0) -> dict[str, np.ndarray]:
         k = scene.camera.intrinsics
-        told = [str(path), str(out), str(fps), str(k.width), str(k.height), *map(str, FRAMES)]
-        done = subprocess.run(
-            [*command, *told], capture_output=True, text=True, timeout=120, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        with np.load(out, allow_pickle=False) as data:
-            return dict(data)
+        return readers.seen_by_blender(path, k, fps=fps, frames=FRAMES, work=work)
 
     return read
 

@@ -8,20 +8,8 @@ from scipy.spatial.transform import Rotation
 from recon.core.geometry import R_YUP_ZUP, rotvec_to_matrix
 from recon.core.skeletons import CANONICAL_JOINTS, CANONICAL_PARENTS
 from recon.export.bvh import EULER_ORDER, continuous_euler, end_sites, export
+from tests.recon.export.readers import read_joints
 from tests.synthetic import toy_rig
-
-
-def read_joints(path) -> dict[str, np.ndarray]:
-    """World positions (N, 3) of every joint over all frames."""
-    root = bvhio.readAsHierarchy(str(path))
-    first, last = root.getKeyframeRange()
-    joints = [joint for joint, _, _ in root.layout()]
-    positions = {joint.Name: [] for joint in joints}
-    for frame in range(first, last + 1):
-        root.loadPose(frame)
-        for joint in joints:
-            positions[joint.Name].append(np.array(joint.PositionWorld))
-    return {name: np.array(p, dtype=float) for name, p in positions.items()}
 
 
 def test_joints_are_where_our_kinematics_puts_them_on_every_frame(scene, tmp_path):

@@ -1,87 +1,17 @@
 """scene.glb held against the Khronos validator and against an own evaluation of the format."""
 
 import dataclasses
-from typing import Any
 
 import numpy as np
-import pygltflib
 import pytest
 import trimesh
-from scipy.spatial.transform import Rotation, Slerp
+from scipy.spatial.transform import Rotation
 
 from recon.core.geometry import R_YUP_ZUP, rotvec_to_matrix
 from recon.core.skeletons import CANONICAL_JOINTS
 from recon.export.glb import export, gltf_quats, prune_weights, vertex_normals
+from tests.recon.export.readers import GltfReader
 from tests.synthetic import make_scene, toy_rig
-
-TYPES = {5126: "<f4", 5121: "u1", 5123: "<u2", 5125: "<u4"}
-WIDTHS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}
-
-
-class GltfReader:
-    """Evaluates a .glb as the specification says, from pygltflib's parse of it."""
-
-    def __init__(self, path):
-        self.gltf: Any = pygltflib.GLTF2().load(str(path))
-        self.blob: bytes = self.gltf.binary_blob()
-        self.parents = {c: i for i, n in enumerate(self.gltf.nodes) for c in n.children or []}
-        self.worlds: dict[tuple[int, float], np.ndarray] = {}
-        self.channels = {
-            (channel.target.node, channel.target.path): animation.samplers[channel.sampler]
-            for animation in self.gltf.animations
-            for channel in animation.channels
-        }
-
-    def accessor(self, index):
-        a = self.gltf.accessors[index]
-        view = self.gltf.bufferViews[a.bufferView]
-        start, width = (view.byteOffset or 0) + (a.byteOffset or 0), WIDTHS[a.type]
-        values = np.frombuffer(self.blob, TYPES[a.componentType], a.count * width, start)
-        if a.type == "MAT4":
-            return values.reshape(-1, 4, 4).transpose(0, 2, 1)
-        return values if width == 1 else values.reshape(-1, width)
-
-    def node(self, name):
-        return next(i for i, n in enumerate(self.gltf.nodes) if n.name == name)
-
-    def channel(self, node, path, time):
-        """A node's translation, rotation or scale at a time."""
-        static = {"translation": [0, 0, 0], "rotation": [0, 0, 0, 1], "scale": [1, 1, 1]}[path]
-        value = getattr(self.gltf.nodes[node], path)
-        sampler = self.channels.get((node, path))
-        if sampler is None:
-            return static if value is None else value
-        keys, values = self.accessor(sampler.input), self.accessor(sampler.output)
-        t = np.clip(time, keys[0], keys[-1])
-        if sampler.interpolation == "STEP":
-            return values[np.searchsorted(keys, t + 1e-6, side="right") - 1]
-        if path == "rotation":
-            return Slerp(keys, Rotation.from_quat(values))(t).as_quat()
-        return [np.interp(t, keys, column) for column in values.T]
-
-    def world_matrix(self, node, time):
-        """A node's transform (4, 4) at a time, remembered for its children."""
-        if (node, time) not in self.worlds:
-            matrix = np.eye(4)
-            turned = Rotation.from_quat(self.channel(node, "rotation", time)).as_matrix()
-            matrix[:3, :3] = turned * np.asarray(self.channel(node, "scale", time))
-            matrix[:3, 3] = self.channel(node, "translation", time)
-            above = self.parents.get(node)
-            own = matrix if above is None else self.world_matrix(above, time) @ matrix
-            self.worlds[node, time] = own
-        return self.worlds[node, time]
-
-    def vertices(self, person, time):
-        """The skinned mesh (V, 3) of a person at a time."""
-        node = self.gltf.nodes[self.node(f"{person}_mesh")]
-        skin = self.gltf.skins[node.skin]
-        attributes = self.gltf.meshes[node.mesh].primitives[0].attributes
-        binds = self.accessor(skin.inverseBindMatrices)
-        joints = np.stack([self.world_matrix(j, time) for j in skin.joints]) @ binds
-        weights, indices = self.accessor(attributes.WEIGHTS_0), self.accessor(attributes.JOINTS_0)
-        blended = np.einsum("vk,vkab->vab", weights, joints[indices])
-        bind = self.accessor(attributes.POSITION)
-        return np.einsum("vab,vb->va", blended[..., :3], bind)[:, :3] + blended[:, :3, 3]
 
 
 @pytest.fixture(scope="module")

@@ -7,28 +7,9 @@ from recon.core.geometry import R_YUP_ZUP
 from recon.core.skeletons import CANONICAL_JOINTS
 from recon.export.markers import MARKERS, export_c3d, export_trc, marker_positions
 from recon.export.options import ExportOptions
+from tests.recon.export.readers import read_c3d, read_trc
 
 JOINT_OF = {"Neck": "neck", "LKnee": "left_knee", "RWrist": "right_wrist", "RIndex": "right_index1"}
-
-
-def read_trc(path):
-    """Labels, times (N,), positions (N, M, 3) and the header of a TRC file."""
-    trc = pytest.importorskip("trc", reason="TRC files are read with trc-data-reader")
-    data = trc.TRCData()
-    data.load(str(path))
-    rows = [data[k] for k in range(1, data["NumFrames"] + 1)]
-    points = np.array([row[1] for row in rows])
-    return data["Markers"], np.array([row[0] for row in rows]), points, data
-
-
-def read_c3d(path):
-    """Labels, positions (N, M, 3), residuals (N, M) and the reader of a C3D file."""
-    c3d = pytest.importorskip("c3d", reason="C3D files are read with the package c3d")
-    with path.open("rb") as file, pytest.warns(UserWarning, match="No analog data"):
-        reader = c3d.Reader(file)
-        points = np.array([points for _, points, _ in reader.read_frames()])
-    labels = [label.strip() for label in reader.point_labels]
-    return labels, points[..., :3], points[..., 3], reader
 
 
 @pytest.mark.parametrize(("up", "axes"), [(None, R_YUP_ZUP), ("z", np.eye(3))])

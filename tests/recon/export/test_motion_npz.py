@@ -5,29 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from scipy.spatial.transform import Rotation
 
 from body.models.anny import AnnyModel
 from body.models.anny_native import native_model
 from recon.core.people import BodyShape
-from recon.core.skeletons import CANONICAL_PARENTS
 from recon.export.motion import export_people
 from recon.export.motion_npz import MEAN_PELVIS, amass_arrays, export
+from tests.recon.export.readers import smplx_joints
 from tests.synthetic import make_scene
-
-
-def smplx_joints(data, rest_joints: np.ndarray) -> np.ndarray:
-    """Joints (N, 52, 3) as SMPL-X poses them: turned about the pelvis J0, then moved by trans."""
-    n = len(data["poses"])
-    rotvec = data["poses"].reshape(n, 55, 3)
-    rotvec = np.concatenate([rotvec[:, :22], rotvec[:, 25:]], axis=1)  # without jaw and eyes
-    local = Rotation.from_rotvec(rotvec.reshape(-1, 3)).as_matrix().reshape(n, 52, 3, 3)
-    rest = rest_joints + data["pelvis_rest"]
-    turned, joints = [local[:, 0]], [np.tile(rest[0], (n, 1))]
-    for j, p in enumerate(CANONICAL_PARENTS[1:], start=1):
-        turned.append(turned[p] @ local[:, j])
-        joints.append(joints[p] + turned[p] @ (rest[j] - rest[p]))
-    return np.stack(joints, axis=1) + data["trans"][:, None]
 
 
 def test_amass_file_has_amass_keys_and_puts_the_joints_where_they_are(scene, tmp_path):

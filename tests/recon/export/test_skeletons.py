@@ -10,8 +10,7 @@ from recon.export import bvh, glb
 from recon.export.options import ExportOptions
 from recon.export.skeletons import target_skeleton
 from recon.motion.joint_names import joint_map
-from tests.recon.export.test_bvh import read_joints
-from tests.recon.export.test_glb import GltfReader
+from tests.recon.export.readers import GltfReader, read_joints
 from tests.synthetic import toy_rig
 
 KINDS = ("mixamo", "unreal", "vrm")

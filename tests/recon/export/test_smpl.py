@@ -6,7 +6,7 @@ import pytest
 from recon.core.geometry import R_YUP_ZUP
 from recon.export.options import ExportOptions
 from recon.export.smpl import export
-from tests.recon.export.test_motion_npz import smplx_joints
+from tests.recon.export.readers import smplx_joints
 
 smplcodec = pytest.importorskip("smplcodec", reason="the reader of .smpl files is smplcodec")
 

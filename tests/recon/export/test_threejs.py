@@ -1,9 +1,6 @@
 """Our .glb files in three.js, in a real browser: its vertices, its camera, its VRM animation."""
 
-import functools
 import json
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -12,84 +9,17 @@ from recon.core.geometry import R_YUP_ZUP
 from recon.export import glb
 from recon.export.options import ExportOptions
 from tests.browser import opened, picture
-from tests.recon.export.conftest import npm_install
-from tests.recon.export.test_glb import GltfReader
+from tests.recon.export.readers import GltfReader, three_js
 
 pytestmark = pytest.mark.browser
-
-PACKAGES = ("three@0.180.0", "@pixiv/three-vrm-animation@3.4.3")
-
-_PAGE = """<!doctype html><body style="margin:0"><script type="importmap">{"imports": {
-  "three": "./node_modules/three/build/three.module.js",
-  "three/addons/": "./node_modules/three/examples/jsm/",
-  "vrm": "./node_modules/@pixiv/three-vrm-animation/lib/three-vrm-animation.module.js"
-}}</script><script type="module">
-import * as THREE from 'three';
-import { GLTFLoader } from 'three/addons/loaders/GLTFLoader.js';
-import { VRMAnimationLoaderPlugin } from 'vrm';
-
-const loader = new GLTFLoader();
-loader.register((parser) => new VRMAnimationLoaderPlugin(parser));
-const gltf = await loader.loadAsync(new URLSearchParams(location.search).get('file'));
-const mixer = new THREE.AnimationMixer(gltf.scene);
-for (const clip of gltf.animations) mixer.clipAction(clip).play();
-
-window.at = (time) => {
-  mixer.setTime(time);
-  gltf.scene.updateMatrixWorld(true);
-};
-window.vertices = (name, time) => {
-  window.at(time);
-  const mesh = gltf.scene.getObjectByName(name);
-  const point = new THREE.Vector3(), out = [];
-  for (let k = 0; k < mesh.geometry.attributes.position.count; k++) {
-    mesh.getVertexPosition(k, point);
-    point.applyMatrix4(mesh.matrixWorld);
-    out.push(point.x, point.y, point.z);
-  }
-  return out;
-};
-window.project = (points, time) => {
-  window.at(time);
-  const camera = gltf.cameras[0];
-  return points.map((p) => new THREE.Vector3(...p).project(camera).toArray());
-};
-window.hips = () => {
-  const [animation] = gltf.userData.vrmAnimations;
-  const track = animation.humanoidTracks.translation.get('hips');
-  return { bones: [...animation.humanoidTracks.rotation.keys()], rest: animation.restHipsPosition
-    .toArray(), times: Array.from(track.times), values: Array.from(track.values) };
-};
-window.draw = (time) => {
-  window.at(time);
-  const renderer = new THREE.WebGLRenderer();
-  renderer.setSize(innerWidth, innerHeight);
-  document.body.append(renderer.domElement);
-  const scene = new THREE.Scene();
-  scene.background = new THREE.Color(0xffffff);
-  scene.add(gltf.scene, new THREE.HemisphereLight(0xffffff, 0x888888, 3));
-  renderer.render(scene, gltf.cameras[0]);
-};
-window.ready = true;
-</script>"""
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format, *args):
-        pass
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     """A folder with three.js and a page, and its address."""
     folder = tmp_path_factory.mktemp("threejs")
-    npm_install(folder, PACKAGES)
-    (folder / "page.html").write_text(_PAGE, encoding="utf-8")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield folder, f"http://127.0.0.1:{server.server_port}/page.html"
-    server.shutdown()
-    server.server_close()
+    with three_js(folder) as address:
+        yield folder, address
 
 
 def test_three_js_agrees_with_our_vertices_and_camera(scene, served, tmp_path):

@@ -13,47 +13,10 @@ from recon.core.skeletons import CANONICAL_JOINTS
 from recon.export.options import ExportOptions
 
 pytest.importorskip("pxr", reason="USD files need the package usd-core")
-from pxr import Gf, Usd, UsdGeom, UsdSkel, UsdValidation
+from pxr import Gf, Usd, UsdGeom, UsdValidation
 
 from recon.export.usd import add_camera, export, export_usdz
-
-
-def issues(path) -> list[str]:
-    """What pxr's own validators say of a file, all of them."""
-    stage = Usd.Stage.Open(str(path))
-    known = UsdValidation.ValidationRegistry().GetAllValidatorMetadata()
-    validators = UsdValidation.ValidationRegistry().GetOrLoadValidatorsByName(
-        [entry.name for entry in known]
-    )
-    context = UsdValidation.ValidationContext(validators)
-    return [error.GetErrorAsString() for error in context.Validate(stage)]
-
-
-class SkelReader:
-    """A person of a stage, skinned by pxr."""
-
-    def __init__(self, stage, name):
-        self.rate = stage.GetTimeCodesPerSecond()
-        self.root = UsdSkel.Root.Get(stage, f"/Scene/{name}")
-        self.cache = UsdSkel.Cache()
-        self.cache.Populate(self.root, Usd.TraverseInstanceProxies())
-        self.query = self.cache.GetSkelQuery(UsdSkel.Skeleton.Get(stage, f"/Scene/{name}/skeleton"))
-        self.body = UsdGeom.Mesh.Get(stage, f"/Scene/{name}/body")
-        self.skinning = self.cache.GetSkinningQuery(self.body.GetPrim())
-
-    def vertices(self, seconds):
-        time = Usd.TimeCode(seconds * self.rate)
-        points = self.body.GetPointsAttr().Get(time)
-        transforms = self.query.ComputeSkinningTransforms(time)
-        assert self.skinning.ComputeSkinnedPoints(transforms, points, time)
-        return np.array(points)
-
-    def joints(self, seconds):
-        transforms = self.query.ComputeJointSkelTransforms(Usd.TimeCode(seconds * self.rate))
-        return np.array([np.array(m)[3, :3] for m in transforms])
-
-    def visible(self, seconds):
-        return self.root.ComputeVisibility(Usd.TimeCode(seconds * self.rate)) != "invisible"
+from tests.recon.export.readers import SkelReader, usd_issues
 
 
 @pytest.fixture(scope="module")
@@ -68,14 +31,14 @@ def test_pxrs_validators_are_there_and_see_what_is_wrong(usdc, tmp_path):
     stage = Usd.Stage.Open(str(usdc))
     stage.GetRootLayer().ClearDefaultPrim()
     stage.GetRootLayer().Export(str(tmp_path / "broken.usda"))
-    assert any("defaultPrim" in text for text in issues(tmp_path / "broken.usda"))
+    assert any("defaultPrim" in text for text in usd_issues(tmp_path / "broken.usda"))
 
 
 @pytest.mark.parametrize("which", ["scene", "vfr_scene", "empty_scene"])
 def test_pxrs_validators_find_nothing(which, request, tmp_path):
     made = request.getfixturevalue(which)
     for path in (*export(made, tmp_path), *export_usdz(made, tmp_path)):
-        assert issues(path) == [], path
+        assert usd_issues(path) == [], path
 
 
 def test_pxr_skins_vertices_and_joints_as_the_rig_does(scene, usdc):
@@ -115,7 +78,7 @@ def test_axes_and_units_are_chosen_and_stated(scene, tmp_path):
     got = SkelReader(stage, "person1").vertices(0.0)
     truth = scene.rigs[0].vertices(motion.poses_world)[0] * 100
     np.testing.assert_allclose(got, truth, atol=1e-3)
-    assert issues(path) == []
+    assert usd_issues(path) == []
 
 
 def test_person_is_invisible_where_absent(scene, usdc):
