@@ -10,7 +10,7 @@ import tyro
 
 from recon import __version__
 from recon.commands.exchange import Convert, Export, Import
-from recon.commands.gaussians import Animate, Compose, Render, Splat
+from recon.commands.gaussians import Animate, Avatar, Compose, Render, Splat
 from recon.commands.look import Evaluate, Serve, Share, View
 from recon.commands.many import Batch
 from recon.commands.reconstruct import Camera, Demo, Run, Tracks
@@ -31,6 +31,7 @@ Command = (
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Splat, tyro.conf.subcommand("splat")]
     | Annotated[Render, tyro.conf.subcommand("render")]
+    | Annotated[Avatar, tyro.conf.subcommand("avatar")]
     | Annotated[Animate, tyro.conf.subcommand("animate")]
     | Annotated[Compose, tyro.conf.subcommand("compose")]
     | Annotated[View, tyro.conf.subcommand("view")]

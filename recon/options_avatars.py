@@ -14,6 +14,42 @@ Size = Annotated[tuple[int, int] | None, arg(metavar="W H")]
 
 
 @dataclass(frozen=True, kw_only=True)
+class AvatarOptions:
+    """Which person, and how long and on what to train."""
+
+    person: Annotated[int, arg(metavar="ID")] = 1
+    """Number of the person, as in `recon tracks`."""
+    mode: Literal["fast", "network"] = "fast"
+    """fast: Gaussians on the body's surface, minutes on a CPU; network: a decoder with looks that
+    depend on the pose, as in GaussianAvatar, much slower."""
+    minutes: Annotated[float | None, arg(metavar="M")] = None
+    """How long to train at most; by default 10, with a network 60."""
+    iterations: int | None = None
+    """Pictures to look at at most; by default 3000, with a network 30000."""
+    resolution: Annotated[int, arg(metavar="R")] = 192
+    """Texels along each side of the body's texture; about 0.6 R² show the body."""
+    size: Annotated[int, arg(metavar="PX")] = 384
+    """Side of the crops around the person, at most; less where they are smaller in the video."""
+    frames: int = 100
+    """How many frames of the video to look at, evenly over those that show the person."""
+    held_out: Annotated[int, arg(metavar="N")] = 8
+    """Keep every Nth of them for measuring; 0: none."""
+    masks: Annotated[str | None, arg(metavar="MODEL")] = None
+    """A SAM-family network that draws the masks: folder or name; by default the tracks' masks,
+    refined."""
+
+    def __post_init__(self) -> None:
+        check_range("--minutes", self.minutes, 1e-3, 1e5, "minutes")
+        check_range("--iterations", self.iterations, 1, 1e8, "steps")
+        check_range("--resolution", self.resolution, 32, 1024, "texels")
+        check_range("--size", self.size, 64, 2048, "pixels")
+        check_range("--frames", self.frames, 8, 1e5, "frames")
+        check_range("--held-out", self.held_out, 0, 1e6, "pictures")
+        if self.held_out == 1:
+            raise InputError("--held-out: expected 0, or 2 or more, got 1: nothing would be left")
+
+
+@dataclass(frozen=True, kw_only=True)
 class AnimateOptions:
     """How an avatar's motion is shown or written."""
 

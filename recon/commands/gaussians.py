@@ -11,7 +11,7 @@ import tyro
 from tyro.conf import Positional
 
 from recon.options import RenderOptions, SplatOptions
-from recon.options_avatars import AnimateOptions, ComposeOptions
+from recon.options_avatars import AnimateOptions, AvatarOptions, ComposeOptions
 from recon.options_video import VideoSplatOptions
 
 
@@ -90,6 +90,39 @@ class Render(RenderOptions):
         options = RenderOptions(**{f.name: getattr(self, f.name) for f in fields(RenderOptions)})
         for path in render(self.source, self.out, options, watcher=TerminalWatcher()):
             print(path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Avatar(AvatarOptions):
+    """Make an avatar of one person that any motion can move (see `recon animate`).
+
+    Writes person_N.npz (the avatar), person_N.json (PSNR and SSIM on held-out frames, what was
+    never seen) and person_N.jpg (frames beside ours, and views around).
+    """
+
+    scene: Positional[Path]
+    """A scene that `recon run` made."""
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = None
+    """Folder to write; by default SCENE/avatars."""
+    json: bool = False
+    """Print the figures as JSON on stdout and nothing else."""
+
+    def main(self) -> None:
+        from recon.avatar import avatar
+        from recon.console import TerminalWatcher
+
+        options = AvatarOptions(**{f.name: getattr(self, f.name) for f in fields(AvatarOptions)})
+        result = avatar(self.scene, self.out, options, watcher=TerminalWatcher(quiet=self.json))
+        if self.json:
+            print(json.dumps(result, indent=1))
+            return
+        unseen = f"{100 * result['unseen']:.0f} % of it never seen"
+        print(f"avatar   {result['file']}: {result['gaussians']} Gaussians, {unseen}")
+        if "psnr" in result:
+            print(
+                f"held out {result['held_out']} pictures: PSNR {result['psnr']:.1f} dB "
+                f"({result['psnr_person']:.1f} over the person), SSIM {result['ssim']:.3f}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
