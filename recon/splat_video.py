@@ -11,7 +11,7 @@ from recon.options_video import VideoSplatOptions
 from recon.runner import Silent, Watcher
 from recon.splat_watch import Teller
 from recon.video_clip import load_clip
-from recon.video_results import write_results
+from recon.video_results import FILE, write_results
 
 if TYPE_CHECKING:
     from splatting.training import Status
@@ -54,7 +54,7 @@ def splat_video(
         training = VideoTraining(
             clip.take(rows), video_config(options), device=chosen_device(options.backend)
         )
-    video = _train(training, watcher)
+    video = _train(training, out, watcher)
     result = {
         "source": str(source), "notes": list(loaded.notes), "steps": training.steps_done,
         "seconds": round(training.seconds_done, 1), "held_out": held_out.tolist(),
@@ -102,7 +102,10 @@ def video_config(options: VideoSplatOptions) -> VideoConfig:
     )  # fmt: skip
 
 
-def _train(training: VideoTraining, watcher: Watcher) -> VideoGaussians:
+def _train(training: VideoTraining, out: Path, watcher: Watcher) -> VideoGaussians:
+    """To the end of the budget; there is nothing to go on from later."""
+    from splatting.video.model import save_video_gaussians
+
     tell = Teller()
     why = f"{len(training.clip)} frames, {len(training.parameters)} Gaussians"
     with watcher.stage("splat", why) as progress:
@@ -111,4 +114,9 @@ def _train(training: VideoTraining, watcher: Watcher) -> VideoGaussians:
             watcher.status(tell(status))
             progress(round(1000 * status.progress), 1000)
 
-        return training.run(watch)
+        try:
+            return training.run(watch)
+        except KeyboardInterrupt:
+            save_video_gaussians(training.parameters.snapshot(), out / FILE)
+            watcher.note(f"splat: stopped; {out / FILE} holds what was learned so far")
+            raise

@@ -127,10 +127,12 @@ def _pictures(
 
 
 def _masks(track: PersonTrack, rows: np.ndarray, size: tuple[int, int], scale: float) -> np.ndarray:
-    """(T, H, W) bool where one person is seen."""
+    """(T, H, W) bool where one person is seen, and a little around: an edge left to the background
+    would stay behind as a dark line in other views."""
     out = np.zeros((len(rows), size[1], size[0]), bool)
     row_of = {int(frame): row for row, frame in enumerate(track.frame_idx)}
     for k, frame in enumerate(rows.tolist()):
         if frame in row_of:
-            out[k] = track.masks.render(row_of[frame], height=size[1], width=size[0], scale=scale)
+            mask = track.masks.render(row_of[frame], height=size[1], width=size[0], scale=scale)
+            out[k] = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     return out

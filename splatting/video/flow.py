@@ -53,7 +53,7 @@ def consistent(there: np.ndarray, back: np.ndarray) -> np.ndarray:
     """(H, W) bool: the way back from where a pixel went ends where it began, within the picture.
 
     Args:
-        there, back: (H, W, 2) px. As in Sundaram et al. 2010, section 3.3.
+        there, back: (H, W, 2) px. As in Sundaram et al. 2010.
     """
     height, width = there.shape[:2]
     y, x = np.mgrid[:height, :width] + 0.5

@@ -28,7 +28,7 @@ class VideoGaussians:
 
     A centre is kept as its place: x and y on screen in px, and the logarithm of z. There the
     motion is smooth by itself, whatever moved, the camera or the thing (Sun et al. 2024, Splatter
-    a Video, section 3.1, whose camera is orthographic for the same reason).
+    a Video, take an orthographic camera instead).
 
     Args:
         places: (N, 3) the constants of the curves. motions: (N, 3, B) weights of the basis.

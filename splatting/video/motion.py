@@ -26,7 +26,7 @@ class MotionBasis:
     With u from -1 at `start` to 1 at `end`: the Legendre polynomials of degree 1 to `polynomials`
     (the span of the powers, but well conditioned), then the cosines and the sines of
     `harmonics` whole periods in the clip. No constant: that is the Gaussian's own centre. The
-    representation is Splatter a Video's (Sun et al. 2024, section 3.2).
+    representation is Splatter a Video's (Sun et al. 2024).
 
     Args:
         start, end: seconds. polynomials: highest degree, 1 or more. harmonics: 0 or more.

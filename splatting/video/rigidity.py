@@ -29,8 +29,8 @@ def neighbours_of(trajectories: Tensor, foreground: Tensor) -> Tensor:
 def rigidity(before: Tensor, after: Tensor, rows: Tensor, neighbours: Tensor) -> Tensor:
     """How far neighbourhoods are from having moved rigidly, a length; differentiable in both.
 
-    Each neighbourhood's best rotation is found first (Kabsch) and held (Sorkine and Alexa 2007,
-    equation 3); lengths enter robustly, since some neighbours belong to other things.
+    Each neighbourhood's best rotation is found first (Kabsch) and held (Sorkine and Alexa
+    2007); lengths enter robustly, since some neighbours belong to other things.
 
     Args:
         before, after: (N, 3) centres at two times. rows: (S,) whose neighbourhoods to look at.

@@ -1,4 +1,4 @@
-"""Training video Gaussians (Splatter a Video, Sun et al. 2024, section 3.3)."""
+"""Training video Gaussians (after Splatter a Video, Sun et al. 2024, NeurIPS)."""
 
 from __future__ import annotations
 
