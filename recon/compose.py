@@ -50,7 +50,7 @@ def compose(
     check_output(out)
     cast = scene_performers(scene, options.person)
     place, record = _place(scene, options)
-    times, fps = _moments(scene.video.times, options)
+    times, fps = _moments(_filmed(scene)[0], options)
     lens = _lens(scene, record, options, out)
     times, Ts = _path(scene, cast, times, options, lens=lens)
     views = Views(eyes=(Ts,), K=lens[0], size=lens[1], fps=fps)
@@ -109,6 +109,16 @@ def _check_world(scene: Scene, record: dict[str, Any]) -> None:
         )
 
 
+def _filmed(scene: Scene) -> tuple[Array, Array]:
+    """Seconds (T,) and cameras (T, 4, 4), from the first to the last frame whose camera is known.
+
+    After a cut to another shot people and camera are in a world of that shot's own.
+    """
+    rows = np.flatnonzero(scene.camera.tracked)
+    known = slice(rows[0], rows[-1] + 1) if len(rows) else slice(None)
+    return scene.video.times[known], scene.placement.Ts_world_camera[known]
+
+
 def _moments(own: Array, options: ComposeOptions) -> tuple[Array, float]:
     """Seconds of the frames, evenly spaced, and their rate."""
     kept = own[
@@ -148,7 +158,7 @@ def _path(
     lens: tuple[Array, tuple[int, int]],
 ) -> tuple[Array, Array]:
     """The moments, which bullet-time changes, and a camera (T, 4, 4) for each."""
-    own, filmed = scene.video.times, scene.placement.Ts_world_camera
+    own, filmed = _filmed(scene)
     if options.path == "turntable":
         from splatting import people_paths
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -130,6 +131,15 @@ def test_who_is_not_there_is_not_shown(scene: Scene, tmp_path: Path) -> None:
     assert call(["compose", scene.path, "-o", out, "--no-background"]) == 0
     there = [bool(blue(picture).any()) for picture in pictures(out)]
     assert there == [k in scene.world_motions[1].frame_idx for k in range(18)]
+
+
+def test_what_follows_a_cut_lies_in_another_world_and_is_left_out(
+    scene: Scene, tmp_path: Path
+) -> None:
+    tracked = np.arange(18) < 11
+    scene.save("camera.npz", [replace(scene.camera, tracked=tracked)])
+    assert call(["compose", scene.path, "-o", tmp_path / "out", "--no-background"]) == 0
+    assert len(pictures(tmp_path / "out")) == 11
 
 
 @pytest.mark.parametrize(
