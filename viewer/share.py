@@ -135,10 +135,10 @@ def record(content: WebContent, detail: Detail) -> SharedPage:
 def spaced(frames: range | list[int], times: Array, seconds: float) -> list[int]:
     """Those of rising `frames` that lie `seconds` or more apart in the mean, with the first; none
     if infinite."""
-    if not np.isfinite(seconds):
+    if not np.isfinite(seconds) or not frames:
         return []
     kept: list[int] = []
-    due = -np.inf
+    due = times[frames[0]]
     for frame in frames:
         if times[frame] >= due - 1e-6:
             kept.append(frame)

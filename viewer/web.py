@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -44,14 +45,18 @@ def open_server(*, host: str, port: int, label: str) -> ViserServer:
     check_viser()
     import viser  # pyright: ignore[reportMissingImports]
 
+    if not 0 < port < 2**16:
+        raise InputError(f"--port: expected 1 to {2**16 - 1}, got {port}")
     try:
-        with redirect_stdout(io.StringIO()):  # viser greets there
-            return viser.ViserServer(host=host, port=port, label=label, verbose=False)
+        # Viser waits for ever where it cannot listen.
+        socket.create_server((host, 0)).close()
     except OSError as error:
         raise InputError(
-            f"--host, --port: expected an address of this machine, got {host}:{port} "
-            f"({error.strerror or error}); leave them out for {HOST}:{PORT}"
+            f"--host: expected an address of this machine, got {host} ({error.strerror or error}); "
+            f"leave it out for {HOST}"
         ) from error
+    with redirect_stdout(io.StringIO()):  # viser greets there
+        return viser.ViserServer(host=host, port=port, label=label, verbose=False)
 
 
 def look_first(server: ViserServer, world: World, *, largest: float = LARGEST_START) -> None:
@@ -104,6 +109,24 @@ class WebViewer:
         """The frame that is on show."""
         assert self._shown is not None
         return self._shown.playback.frame
+
+    def play(self) -> None:
+        """Plays on, for everybody who looks."""
+        with self._lock:
+            assert self._shown is not None
+            self._shown.play()
+
+    def pause(self) -> None:
+        """Stands still."""
+        with self._lock:
+            assert self._shown is not None
+            self._shown.pause()
+
+    def seek(self, frame: int) -> None:
+        """Goes to a frame, clipped to the clip."""
+        with self._lock:
+            assert self._shown is not None
+            self._shown.seek(frame)
 
     def choose(self, name: str) -> None:
         """Shows another scene from its first frame."""
@@ -185,6 +208,22 @@ class _ShownScene:
         if self._marked != self._on_show and now - self._marked_at > _MARK_SECONDS:
             self._mark(now)
 
+    def play(self) -> None:
+        """Plays on."""
+        self.playback.play(time.monotonic())
+        self._set_button()
+
+    def pause(self) -> None:
+        """Stands still."""
+        self.playback.pause()
+        self._set_button()
+
+    def seek(self, frame: int) -> None:
+        """Goes to a frame."""
+        now = time.monotonic()
+        self.playback.seek(frame, now)
+        self._show(self.playback.frame, now)
+
     # Widgets ---------------------------------------------------------------------------------
 
     def _add_timeline(self) -> None:
@@ -199,17 +238,11 @@ class _ShownScene:
         def slide(event: Any) -> None:
             if event.client is not None:  # else it is our own doing
                 with self._lock:
-                    now = time.monotonic()
-                    self.playback.seek(self._slider.value, now)
-                    self._show(self.playback.frame, now)
+                    self.seek(self._slider.value)
 
         def toggle(_: Any) -> None:
             with self._lock:
-                if self.playback.playing:
-                    self.playback.pause()
-                else:
-                    self.playback.play(time.monotonic())
-                self._set_button()
+                (self.pause if self.playback.playing else self.play)()
 
         def change_speed(_: Any) -> None:
             with self._lock:

@@ -150,6 +150,9 @@ class Actors:
     def cast(self, frame):
         return self.cloud([[frame, 0, 1]]) if frame < 12 else None
 
+    def picture(self, frame, T_world_camera, K, size):
+        raise AssertionError("a browser draws for itself")
+
 
 def test_avatars_take_the_place_of_their_people(world, server):
     web = WebWorld(server.scene, WebContent(world=world, splats=Actors()))
