@@ -62,6 +62,7 @@ class CameraOptions(ClipOptions):
     """Where networks and fits run; no stage has a GPU back-end yet."""
 
     def __post_init__(self) -> None:
+        check_range("--playback-speed", self.playback_speed, 1e-3, 1e3, "times")
         check_range("--focal", self.focal, 1, 1e6, "pixels")
         check_range("--fov", self.fov, 1, 170, "degrees")
         if self.focal is not None and self.fov is not None:

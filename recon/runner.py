@@ -131,7 +131,8 @@ def make_output(scene: Scene, output: Output, *, force: bool = False, watcher: W
     kept = [name for name in old["files"] if (scene.path / name).exists()] if old else []
     if old and any(old.get(key) != record[key] for key in ("inputs", "code_version")):
         for name in kept:  # a person's file, say, who is no longer found
-            (scene.path / name).unlink()
+            if (scene.path / name).resolve().is_relative_to(scene.path.resolve()):
+                (scene.path / name).unlink()  # and not what a link leads to outside
         kept = []
     scene.note("outputs", done)
     with watcher.stage(output.name, why) as progress:

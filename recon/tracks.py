@@ -14,7 +14,7 @@ from recon.core.scene import Scene
 from recon.core.storage import write_atomic
 from recon.options import person_ids
 from recon.runner import Step, Watcher, locked_scene, run_steps
-from recon.video import VideoConfig, VideoReader
+from recon.video import VideoReader, recorded_clip
 
 if TYPE_CHECKING:
     from body.track_edits import TrackEdits
@@ -228,7 +228,6 @@ def _write_sheet(
         i = track.track_id
         state = f"merged into {merge[i]}" if i in merge else "dropped" if i in edits.drop else ""
         remarks[i] = ", ".join(part for part in (names.get(i, ""), state) if part)
-    config = VideoConfig(**scene.manifest["stages"]["video"]["config"])
     path = scene.path / SHEET
-    write_sheet(tracks, VideoReader(config, scene.video), path, remarks=remarks)
+    write_sheet(tracks, VideoReader(recorded_clip(scene), scene.video), path, remarks=remarks)
     return path

@@ -8,20 +8,25 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from recon.core.camera import Intrinsics
-from recon.core.errors import InputError
+from recon.core.errors import InputError, StaleSceneError
 from recon.core.stage import Progress, no_progress
 from recon.core.video import Frame, VideoInfo
 from recon.pictures import PictureSource
+
+if TYPE_CHECKING:
+    from recon.core.scene import Scene
 
 T = TypeVar("T")
 
 _EPS = 1e-6
 """Seconds: `--start 0.1` means the frame at 0.1 whatever its last binary digit."""
+_MAX_GAP_STEPS = 100_000
+"""Of the usual step between frames: an hour at 25 frames a second."""
 _FRAMES_AHEAD = 4
 """Decoded frames that wait for the consumer; 6 MB each at 1080p."""
 
@@ -127,6 +132,7 @@ class VideoReader:
         selected = times[:: config.stride]
         if size is None or len(selected) < 2:
             raise InputError(_too_few(config, len(selected), num_broken, source.warnings))
+        _check_gaps(times, path)
         warnings = list(source.warnings)
         if num_broken:
             warnings.append(f"{num_broken} damaged frame(s) were left out")
@@ -178,6 +184,23 @@ class VideoReader:
         )
 
 
+def recorded_clip(scene: Scene) -> VideoConfig:
+    """Which frames of which video a scene was made from.
+
+    Raises:
+        StaleSceneError: its record cannot be understood.
+    """
+    record = scene.manifest["stages"].get("video", {}).get("config", {})
+    known = {k: v for k, v in record.items() if k in VideoConfig.__dataclass_fields__}
+    try:
+        return replace(VideoConfig(**known), path=scene.video.path)
+    except (TypeError, ValueError, InputError) as error:
+        raise StaleSceneError(
+            f"expected the settings of stage 'video' in {scene.path}, got {known}: {error}; "
+            "make them again with: recon run VIDEO --force video"
+        ) from error
+
+
 def open_source(config: VideoConfig) -> PictureSource:
     """The file or folder that `config.path` names.
 
@@ -187,6 +210,8 @@ def open_source(config: VideoConfig) -> PictureSource:
     path = Path(config.path)
     if not path.exists():
         raise InputError(f"expected a video file or a folder of images, got {path}: no such file")
+    if not (path.is_dir() or path.is_file()):
+        raise InputError(f"expected a video file or a folder of images, got {path}: a device")
     if path.is_dir():
         from recon.image_folder import ImageFolder
 
@@ -230,6 +255,18 @@ def _straightener(config: VideoConfig, info: VideoInfo) -> Callable[[np.ndarray]
         ).fx
     assert focal is not None, "VideoConfig checked it"
     return Straightener(config.k1, focal_px=focal, width=info.width, height=info.height)
+
+
+def _check_gaps(times: Sequence[float], path: str | Path) -> None:
+    """Refuses a clock that leaps: evenly spaced exports would fill such a gap with frames."""
+    steps = np.diff(times)
+    gap = int(steps.argmax())
+    if steps[gap] > _MAX_GAP_STEPS * np.median(steps):
+        raise InputError(
+            f"expected frames that follow one another, got nothing for {steps[gap]:.0f} s after "
+            f"{times[gap]:.2f} s in {path}; cut there with --end {times[gap + 1]:.2f} or "
+            f"--start {times[gap + 1]:.2f}"
+        )
 
 
 def _too_few(config: VideoConfig, num_frames: int, num_broken: int, warnings: Sequence[str]) -> str:

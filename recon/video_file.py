@@ -45,7 +45,9 @@ class VideoFile:
 
     def _open(self) -> Any:
         try:
-            return av.open(str(self.path), metadata_errors="replace")
+            # A file may be a playlist, which must not reach for the network.
+            options = {"protocol_whitelist": "file,crypto,data"}
+            return av.open(str(self.path), metadata_errors="replace", options=options)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             if self.path.is_file() and self.path.stat().st_size == 0:

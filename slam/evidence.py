@@ -271,9 +271,11 @@ def _windows(tracks: BackgroundTracks, times: Array, seconds: float) -> list[Win
     if tracks.num_frames < 2:
         return []
     last = max(float(times[-1]) - seconds, float(times[0]))
-    begin = np.arange(times[0], last + 1e-6, STEP_SECONDS)
-    starts = np.unique(np.searchsorted(times, begin - 1e-6))
-    starts = starts[starts < tracks.num_frames - 1]
+    # The first frame from each step on, asked frame by frame: a gap may span endless steps.
+    passed = np.floor((times[:-1] - times[0] + 1e-6) / STEP_SECONDS) + 1
+    begin = times[0] + passed * STEP_SECONDS
+    starts = 1 + np.flatnonzero((begin - 1e-6 <= times[1:]) & (begin < last + 1e-6))
+    starts = np.concatenate([[0], starts[starts < tracks.num_frames - 1]])
     out = []
     for start in starts.tolist():
         end = max(int(np.searchsorted(times, times[start] + seconds + 1e-6)) - 1, start + 1)

@@ -12,7 +12,7 @@ import numpy as np
 from recon.core.scene import Scene
 from recon.core.storage import write_atomic
 from recon.runner import output_files
-from recon.video import VideoConfig, open_source
+from recon.video import VideoConfig, open_source, recorded_clip
 
 _WIDTH = 480
 
@@ -50,7 +50,7 @@ def write_thumbnail(scene: Scene, path: str | Path) -> None:
     """Writes a small JPEG of the clip's middle: of the overlay where there is one."""
     times = scene.video.times
     middle = float(times[len(times) // 2])
-    config, since = VideoConfig(**scene.manifest["stages"]["video"]["config"]), middle
+    config, since = recorded_clip(scene), middle
     overlay = scene.path / "overlay.mp4"
     if overlay.exists():
         config, since = VideoConfig(path=str(overlay)), middle - float(times[0])

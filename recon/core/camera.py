@@ -8,11 +8,18 @@ from typing import Literal
 
 import numpy as np
 
-from recon.core.checks import check_array
+from recon.core.checks import (
+    MAX_SIDE_PX,
+    check_array,
+    check_indices,
+    check_poses,
+    check_range,
+)
 from recon.core.errors import InputError
 from recon.core.geometry import Array
 
 IntrinsicsSource = Literal["user", "metadata", "prior", "estimated"]
+_MAX_PX = 1e9
 CameraKind = Literal["static", "rotating", "zooming", "moving"]
 
 
@@ -37,6 +44,10 @@ class Intrinsics:
                 f"expected a positive focal length and image size, got fx={self.fx} fy={self.fy} "
                 f"for {self.width}x{self.height}; check --focal"
             )
+        check_range("width", self.width, 1, MAX_SIDE_PX)
+        check_range("height", self.height, 1, MAX_SIDE_PX)
+        for name in ("fx", "fy", "cx", "cy"):
+            check_range(name, getattr(self, name), -_MAX_PX, _MAX_PX)
 
     @classmethod
     def from_fov(
@@ -107,7 +118,9 @@ class CameraTrajectory:
     def __post_init__(self) -> None:
         num_frames = len(self.Ts_slam_camera)
         check_array("Ts_slam_camera", self.Ts_slam_camera, (num_frames, 4, 4))
+        check_poses("Ts_slam_camera", self.Ts_slam_camera)
         check_array("tracked", self.tracked, (num_frames,), bool)
         check_array("points_slam", self.points_slam, (len(self.points_slam), 3))
         check_array("point_colors", self.point_colors, (len(self.points_slam), 3), np.uint8)
         check_array("shot_starts", self.shot_starts, (len(self.shot_starts),), np.integer)
+        check_indices("shot_starts", self.shot_starts, num_frames)

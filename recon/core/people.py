@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recon.core.checks import check_array
+from recon.core.checks import (
+    MAX_SIDE_PX,
+    check_array,
+    check_increasing,
+    check_poses,
+    check_range,
+    check_rotations,
+)
 from recon.core.geometry import Array
 from recon.core.skeletons import BLAZEPOSE_KEYPOINTS, CANONICAL_JOINTS
 
@@ -29,6 +36,7 @@ class RoiMasks:
     size: int
 
     def __post_init__(self) -> None:
+        check_range("size", self.size, 1, MAX_SIDE_PX)
         check_array("bits", self.bits, (None, self.size * self.size // 8), np.uint8)
         check_array("Ts_image_roi", self.Ts_image_roi, (len(self.bits), 2, 3))
 
@@ -93,6 +101,7 @@ class PersonTrack:
     def __post_init__(self) -> None:
         n = len(self.frame_idx)
         check_array("frame_idx", self.frame_idx, (n,), np.integer)
+        check_increasing("frame_idx", self.frame_idx)
         check_array("boxes", self.boxes, (n, 4))
         check_array("scores", self.scores, (n,))
         check_array("keypoints_px", self.keypoints_px, (n, NUM_KEYPOINTS, 2))
@@ -179,6 +188,7 @@ class CameraMotion:
     def __post_init__(self) -> None:
         n = len(self.frame_idx)
         check_array("frame_idx", self.frame_idx, (n,), np.integer)
+        check_increasing("frame_idx", self.frame_idx)
         check_array("observed", self.observed, (n,), np.bool_)
         check_array("joints_camera", self.joints_camera, (n, NUM_JOINTS, 3))
         check_array("reprojection_px", self.reprojection_px, (n,))
@@ -211,6 +221,7 @@ class PersonEvidence:
     def __post_init__(self) -> None:
         n = len(self.frame_idx)
         check_array("frame_idx", self.frame_idx, (n,), np.integer)
+        check_increasing("frame_idx", self.frame_idx)
         check_array("joints_camera", self.joints_camera, (n, NUM_JOINTS, 3))
         check_array("soles_camera", self.soles_camera, (n, 4, 3))
         check_array("weights", self.weights, (n,))
@@ -239,6 +250,7 @@ class WorldMotion:
     def __post_init__(self) -> None:
         n = len(self.frame_idx)
         check_array("frame_idx", self.frame_idx, (n,), np.integer)
+        check_increasing("frame_idx", self.frame_idx)
         check_array("observed", self.observed, (n,), np.bool_)
         check_array("joints_world", self.joints_world, (n, NUM_JOINTS, 3))
         check_array("feet_world", self.feet_world, (n, 4, 3))
@@ -272,3 +284,8 @@ class WorldPlacement:
         check_array("R_world_slam", self.R_world_slam, (3, 3))
         check_array("t_world_slam", self.t_world_slam, (3,))
         check_array("Ts_world_camera", self.Ts_world_camera, (None, 4, 4))
+        check_rotations("R_world_slam", self.R_world_slam)
+        check_poses("Ts_world_camera", self.Ts_world_camera)
+        check_range("scale", self.scale, 1e-12, 1e12)
+        for name in ("scale_log_std", "gravity_std"):
+            check_range(name, getattr(self, name), 0.0, float("inf"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recon.core.checks import check_array
+from recon.core.checks import check_array, check_indices
 from recon.core.geometry import Array
 from recon.core.people import NUM_JOINTS, BodyPoses
 from recon.core.skeletons import CANONICAL_PARENTS
@@ -73,6 +73,9 @@ class Rig:
         check_array("indices", self.indices, self.weights.shape, np.integer)
         check_array("sole_joints", self.sole_joints, (4,), np.integer)
         check_array("sole_points", self.sole_points, (4, 3))
+        check_indices("faces", self.faces, num_vertices)
+        check_indices("indices", self.indices, NUM_JOINTS)
+        check_indices("sole_joints", self.sole_joints, NUM_JOINTS)
 
     def joints(self, poses: BodyPoses) -> tuple[Array, Array]:
         """Global rotations (N, 52, 3, 3) and positions (N, 52, 3) in the poses' own frame."""

@@ -20,6 +20,7 @@ from recon.core.people import CameraMotion, PersonTrack, WorldMotion, WorldPlace
 from recon.core.rig import Rig
 from recon.core.stage import Decision, StageReport
 from recon.core.storage import load_items, save_items, write_atomic
+from recon.core.untrusted import check_manifest, read_json
 from recon.core.video import VideoInfo
 
 SCHEMA_VERSION = 1
@@ -109,7 +110,7 @@ class Scene:
         """
         path = Path(path)
         try:
-            manifest = json.loads((path / "scene.json").read_text(encoding="utf-8"))
+            manifest = read_json(path / "scene.json")
         except (FileNotFoundError, NotADirectoryError):
             raise InputError(
                 f"expected a scene folder with scene.json, got {path}; "
@@ -120,13 +121,19 @@ class Scene:
                 f"expected a readable scene.json in {path}, got: {error}; "
                 "delete the folder and run again"
             ) from error
-        if not isinstance(manifest, dict) or not isinstance(manifest.get("stages"), dict):
-            raise StaleSceneError(f"expected a scene.json with stages in {path}; run again")
-        if manifest.get("schema") != SCHEMA_VERSION:
+        schema = manifest.get("schema") if isinstance(manifest, dict) else None
+        if isinstance(manifest, dict) and schema != SCHEMA_VERSION:
             raise StaleSceneError(
-                f"expected scene schema {SCHEMA_VERSION}, got {manifest.get('schema')} in {path}; "
+                f"expected scene schema {SCHEMA_VERSION}, got {schema!r:.80} in {path}; "
                 "run the video again into a new folder"
             )
+        try:
+            check_manifest(manifest)
+        except ValueError as error:
+            raise StaleSceneError(
+                f"expected a scene.json with stages as recon writes it in {path}, got: {error}; "
+                "run the video again into a new folder"
+            ) from error
         return cls(path, manifest)
 
     def _write(self) -> None:

@@ -7,22 +7,16 @@ import os
 import tempfile
 import types
 import typing
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar, get_args, get_origin
 
 import numpy as np
 
-from recon.core.errors import StaleSceneError
+from recon.core.errors import ReconError, StaleSceneError
+from recon.core.untrusted import read_arrays
 
 T = TypeVar("T")
-
-_UNREADABLE = (
-    OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error,
-    AttributeError, TypeError,  # a single array (.npy) under the name .npz is no archive
-)  # fmt: skip
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -97,11 +91,16 @@ def unpack(kind: type[T], arrays: Mapping[str, np.ndarray]) -> T:
 
 
 def _restore(hint: Any, array: np.ndarray) -> Any:
+    """A field's value; ValueError if the array cannot be one."""
     origin = get_origin(hint)
     if origin is tuple:
         return tuple(array.tolist())
     if hint in (str, int, float, bool) or origin is Literal:
-        return array.item()
+        value = array.item()
+        fits = value in get_args(hint) if origin is Literal else isinstance(value, hint)
+        if not fits and not (hint is float and isinstance(value, int)):
+            raise ValueError(f"expected {hint}, got {value!r:.80}")
+        return value
     return array
 
 
@@ -119,12 +118,16 @@ def load_items(path: Path, kind: type[T]) -> list[T]:
         StaleSceneError: the file is damaged, or holds something else.
     """
     try:
-        with np.load(path, allow_pickle=False) as data:
-            arrays = {key: data[key] for key in data.files}
-        groups: list[dict[str, np.ndarray]] = [{} for _ in range(int(arrays.pop("count")))]
+        arrays = read_arrays(path)
+        count = int(arrays.pop("count"))
+        if not 0 <= count <= len(arrays):
+            raise ValueError(f"{count} items in {len(arrays)} arrays")
+        groups: list[dict[str, np.ndarray]] = [{} for _ in range(count)]
         for key, value in arrays.items():
             index, name = key.split(".", 1)
             groups[int(index)][name] = value
-    except _UNREADABLE as error:
+        return [unpack(kind, group) for group in groups]
+    except ReconError:
+        raise
+    except Exception as error:  # damage may surface anywhere between the zip and the type
         raise StaleSceneError(f"expected a readable file {path}, got: {error}") from error
-    return [unpack(kind, group) for group in groups]

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from recon.core.checks import check_array
+from recon.core.checks import MAX_SIDE_PX, check_array, check_range
 from recon.core.errors import InputError
 
 
@@ -47,6 +47,8 @@ class VideoInfo:
             raise InputError(f"expected at least one frame, got none from {self.path}")
         if np.any(np.diff(self.times) <= 0):
             raise InputError("times: expected strictly increasing seconds")
+        check_range("width", self.width, 1, MAX_SIDE_PX)
+        check_range("height", self.height, 1, MAX_SIDE_PX)
 
     @property
     def fps(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -22,7 +22,7 @@ from recon.core.video import Frame, FrameSource
 from recon.export.draw import dot, label, polyline
 from recon.export.mp4 import Mp4Writer
 from recon.export.options import DEFAULTS, ExportOptions
-from recon.video import VideoConfig, VideoReader, open_source
+from recon.video import VideoReader, open_source, recorded_clip
 
 MAX_HEIGHT = 720
 OPACITY = 0.65
@@ -242,9 +242,7 @@ def open_frames(scene: Scene) -> VideoReader:
     Raises:
         InputError: the video is gone or has changed.
     """
-    info, config = scene.video, scene.manifest["stages"]["video"]["config"]
-    known = {k: v for k, v in config.items() if k in VideoConfig.__dataclass_fields__}
-    clip = replace(VideoConfig(**known), path=info.path)
+    info, clip = scene.video, recorded_clip(scene)
     if open_source(clip).sha256() != info.sha256:
         raise InputError(
             f"expected the video that {scene.path} was made from, got another one in {info.path}; "

@@ -151,8 +151,8 @@ def test_reports_and_seconds_come_back(tmp_path: Path) -> None:
 
 def test_notes_stay_beside_the_stages(tmp_path: Path) -> None:
     scene = Scene.create(tmp_path / "s")
-    scene.note("outputs", {"a": [1, None, "x"]})
-    assert Scene.open(scene.path).manifest["outputs"] == {"a": [1, None, "x"]}
+    scene.note("mine", {"a": [1, None, "x"]})
+    assert Scene.open(scene.path).manifest["mine"] == {"a": [1, None, "x"]}
 
 
 def test_the_manifest_says_which_video_and_conventions(tmp_path: Path) -> None:

@@ -91,8 +91,10 @@ def test_no_items_are_no_items(tmp_path: Path) -> None:
 def test_core_types_survive(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     lens = Intrinsics(fx=1.0, fy=2, cx=3, cy=4, width=5, height=6, source="prior")
+    Ts = np.tile(np.eye(4), (3, 1, 1))
+    Ts[:, :3, 3] = rng.normal(size=(3, 3))
     trajectory = CameraTrajectory(
-        kind="rotating", backend="b", intrinsics=lens, Ts_slam_camera=rng.normal(size=(3, 4, 4)),
+        kind="rotating", backend="b", intrinsics=lens, Ts_slam_camera=Ts,
         tracked=np.array([True, False, True]), points_slam=rng.normal(size=(2, 3)),
         point_colors=rng.integers(0, 255, (2, 3), dtype=np.uint8),
     )  # fmt: skip
