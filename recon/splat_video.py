@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from splatting.video.model import VideoGaussians
     from splatting.video.training import VideoConfig, VideoTraining
 
+_BREAK = (
+    "after {:.2f} s hardly anything can be followed into the next frame, which may be a cut: "
+    "Gaussians cannot move across it; choose one shot with --start and --frames"
+)
+
 
 def splat_video(
     source: Path,
@@ -36,6 +41,7 @@ def splat_video(
         ReconError: the source, an option or the output folder cannot be used; nothing was written.
     """
     from splatting.rasterize import load_backend
+    from splatting.video.flow import breaks
     from splatting.video.training import VideoTraining
 
     options, watcher = options or VideoSplatOptions(video=True), watcher or Silent()
@@ -45,8 +51,6 @@ def splat_video(
     if out.exists() and not out.is_dir():
         raise InputError(f"expected a folder to write to, got the file {out}; use --out DIR")
     loaded = load_clip(source, options, watcher)
-    for note in loaded.notes:
-        watcher.note(f"splat: {note}")
     clip = loaded.clip
     rows, held_out = clip.split(options.held_out)
     width, height = clip.size
@@ -54,9 +58,13 @@ def splat_video(
         training = VideoTraining(
             clip.take(rows), video_config(options), device=chosen_device(options.backend)
         )
+    cuts = [float(clip.times[rows[k]]) for k in breaks(training.flows)]
+    notes = [*loaded.notes, *map(_BREAK.format, cuts)]
+    for note in notes:
+        watcher.note(f"splat: {note}")
     video = _train(training, out, watcher)
     result = {
-        "source": str(source), "notes": list(loaded.notes), "steps": training.steps_done,
+        "source": str(source), "notes": notes, "steps": training.steps_done,
         "seconds": round(training.seconds_done, 1), "held_out": held_out.tolist(),
         "memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }  # fmt: skip

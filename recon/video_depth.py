@@ -54,11 +54,11 @@ def known_depth(
     metric = placed.frame == "world"
     if metric and keyframes is not None and len(keyframes.frame_idx):
         small = camera.intrinsics.resized(*keyframes.inverse_depth.shape[:0:-1])
-        found = [_from_keyframes(keyframes, placed, int(i), small, size) for i in rows]
+        found = [seen_from(keyframes, placed, int(i), small, size) for i in rows]
         notes: tuple[str, ...] = ()
     elif metric:
         wall = _wall(motions, rows)
-        floor = [_floor(placed.Ts_frame_camera[i], K, wall) for i in rows]
+        floor = [floor_depth(placed.Ts_frame_camera[i], K, wall) for i in rows]
         found = [(z, np.full_like(z, GUESSED)) for z in floor]
         notes = (f"the camera's place gives no parallax: depth is the floor's, and {wall:.1f} m "
                  "for all above it",)  # fmt: skip
@@ -86,7 +86,7 @@ def _with_person(
     return np.where(masks, np.maximum(z, LEAST_Z)[:, None, None].astype(np.float32), depth)
 
 
-def _from_keyframes(
+def seen_from(
     keyframes: KeyframeDepth, placed: PlacedCamera, frame: int, small: Intrinsics,
     size: tuple[int, int],
 ) -> tuple[Array, Array]:  # fmt: skip
@@ -125,7 +125,7 @@ def _wall(motions: dict[int, CameraMotion], rows: np.ndarray) -> float:
     return max(LEAST_WALL, WALL * max((float(z.max()) for z in near if len(z)), default=0.0))
 
 
-def _floor(T_world_camera: Array, K: Intrinsics, wall: float) -> Array:
+def floor_depth(T_world_camera: Array, K: Intrinsics, wall: float) -> Array:
     """Depth (H, W) of the floor z = 0 as a camera sees it, and of a wall at so many metres."""
     y, x = np.mgrid[: K.height, : K.width] + 0.5
     rays = K.unproject(np.stack((x, y), axis=-1), np.ones(x.shape)) @ T_world_camera[2, :3]

@@ -105,7 +105,9 @@ def figures(result: dict[str, Any]) -> str:
 # Pictures ----------------------------------------------------------------------------------------
 
 
-def draw(video: VideoGaussians, time: float, eye: Eye | None = None, *, backend: str = "auto"):
+def draw(
+    video: VideoGaussians, time: float, eye: Eye | None = None, *, backend: str = "auto"
+) -> np.ndarray:
     """What an eye sees at a time, (H, W, 3) uint8 RGB."""
     import torch
 

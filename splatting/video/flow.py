@@ -14,6 +14,9 @@ GAPS = (1, 4)
 ROUND_TRIP_PX, ROUND_TRIP_SHARE = 0.7, 0.03
 """The flow there and back must end this near to where it began: px, and share of its length."""
 
+BRIGHTNESS_STEP, BREAK_SHARE = 30.0, 0.5
+"""Levels of 255 by which what moves may change; share of the usual that is still no cut."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Flow:
@@ -44,9 +47,25 @@ def clip_flow(images: np.ndarray, gaps: Sequence[int] = GAPS) -> dict[tuple[int,
             b = a + gap
             there = np.asarray(dis.calc(greys[a], greys[b], None))  # type: ignore[call-overload]
             back = np.asarray(dis.calc(greys[b], greys[a], None))  # type: ignore[call-overload]
-            out[a, b] = Flow(moved=there.astype(np.float16), sure=consistent(there, back))
-            out[b, a] = Flow(moved=back.astype(np.float16), sure=consistent(back, there))
+            for key, one, other in (((a, b), there, back), ((b, a), back, there)):
+                sure = consistent(one, other) & alike(greys[key[0]], greys[key[1]], one)
+                out[key] = Flow(moved=one.astype(np.float16), sure=sure)
     return out
+
+
+def breaks(flows: dict[tuple[int, int], Flow]) -> list[int]:
+    """Pictures of which far less than of others is found again in the next: cuts, most of all."""
+    shares = {a: float(flow.sure.mean()) for (a, b), flow in flows.items() if b == a + 1}
+    usual = float(np.median(list(shares.values())))
+    return [a for a, share in shares.items() if share < BREAK_SHARE * usual]
+
+
+def alike(here: np.ndarray, there: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """(H, W) bool: a grey picture's pixels are about as bright where they went."""
+    height, width = here.shape
+    y, x = np.mgrid[:height, :width] + 0.5
+    ends = (np.stack((x, y), axis=-1) + moved).reshape(-1, 2)
+    return np.abs(sample(there, ends).reshape(here.shape) - here) < BRIGHTNESS_STEP
 
 
 def consistent(there: np.ndarray, back: np.ndarray) -> np.ndarray:

@@ -80,10 +80,6 @@ class MotionBasis:
             (np.stack(polynomials, axis=1), waves * np.tile(turns, 2) ** derivative), axis=1
         )
 
-    def velocities(self, times: Array) -> Float[np.ndarray, "M B"]:
-        """The functions' derivatives by time, 1/s."""
-        return self.values(times, derivative=1) * (2 / (self.end - self.start))
-
 
 def fit_motion(
     basis: MotionBasis, times: Array, places: Array, weights: Array, *, rest: float = REST

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from splatting.video.flow import clip_flow, consistent, follow, sample
+from splatting.video.flow import breaks, clip_flow, consistent, follow, sample
 from tests.splatting.video.moving_square import PAN, SPEED, corner, moving_square
 
 
@@ -38,6 +38,13 @@ def test_a_way_back_that_differs_or_leaves_the_picture_is_not_trusted() -> None:
     assert sure[:3, :5].all()
     assert not sure[5:].any()
     assert not sure[:, 6:].any()
+
+
+def test_a_cut_is_a_break_and_motion_is_none() -> None:
+    images = moving_square(6).images.copy()
+    assert breaks(clip_flow(images, (1, 4))) == []
+    images[3:] = 255 - images[3:]
+    assert breaks(clip_flow(images, (1, 4))) == [2]
 
 
 def test_points_are_followed_both_ways() -> None:
