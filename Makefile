@@ -6,7 +6,7 @@ PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 HAS_TORCH := import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is None)
 
-.PHONY: demo test lint setup
+.PHONY: demo test lint docs setup
 
 demo: $(READY)
 	$(BIN)/recon demo
@@ -18,6 +18,11 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+docs: $(READY)
+	$(BIN)/python -c 'import material' 2>/dev/null || \
+	  $(BIN)/python -m pip install -c .venv/constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 setup: $(READY)
 
