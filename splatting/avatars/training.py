@@ -34,8 +34,9 @@ LIGHT_RATE, GAIN_RATE = 5e-3, 1e-3
 LIGHT_WEIGHT, GAIN_WEIGHT = 1e-4, 1e-2
 OFFSET_SCALE = 0.02
 """Metres from the body that count as one."""
-SEEN = 0.5
-"""Of what a picture shows of a place from straight ahead: from there on it counts as seen."""
+SEEN = 0.25
+"""Of what a picture shows of a place from straight ahead: what no picture shows so much of was seen
+askance at best, where a little of the background shows as well."""
 PAINT_FROM = 40
 """Pictures whose colours the Gaussians start with."""
 
@@ -121,12 +122,7 @@ def train_avatar(
     binding = bind_surface(rig, config.resolution)
     training = AvatarTraining(binding, photos, config, device=device)
     training.run(watch)
-    return AvatarResult(
-        avatar=training.avatar(
-            model=rig.model, licence=rig.licence, track_id=track_id, source=source
-        ),
-        motion=training.motion, steps=training.steps_done, seconds=training.seconds_done,
-    )  # fmt: skip
+    return training.result(rig, track_id=track_id, source=source)
 
 
 class AvatarTraining:
@@ -142,6 +138,7 @@ class AvatarTraining:
     ) -> None:  # fmt: skip
         self.binding, self.photos, self.config, self.device = binding, photos, config, device
         self.generator = np.random.default_rng(config.seed)
+        self.backgrounds = torch.Generator().manual_seed(config.seed)
         self.coarse = photos.reduced(2) if config.coarse_until > 0 else photos
         self.rest_joints = torch.tensor(binding.rest_joints, dtype=torch.float32, device=device)
         self.motion = RefinedMotion(
@@ -193,43 +190,68 @@ class AvatarTraining:
     def full_light(self) -> Tensor:
         return torch.cat([even_light().to(self.device)[:1], self.light])
 
+    def rest(self) -> Gaussians:
+        """The Gaussians in the rest pose; gradients reach what they are made of."""
+        return self.surface.gaussians()
+
     def step(self) -> float:
         """Looks at one picture; the PSNR over the person there, dB."""
-        config, surface = self.config, self.surface
-        i = self._next()
+        i, rest = self._next(), self.rest()
+        posed, loss, value = self.look(rest, i)
+        (loss + self._regularisers(rest, posed)).backward()
+        self.steps_done += 1
+        self.surface.step(self.progress)
+        if self.config.refine_motion:
+            self.motion.step(self.progress)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return value
+
+    def look(self, rest: Gaussians, i: int) -> tuple[Gaussians, Tensor, float]:
+        """The Gaussians posed as in picture i, the loss there, and the PSNR over the person, dB."""
+        config = self.config
         photos = self.coarse if self.progress < config.coarse_until else self.photos
         photo, mask, keep = photos.target(i, self.device)
-        background = torch.rand(3, device=self.device)
+        background = torch.rand(3, generator=self.backgrounds).to(self.device)
         photo = photo * mask[..., None] + background * (1 - mask[..., None])
-        rest = surface.gaussians()
         posed = self.posed(rest, i)
         rendering = rasterize(posed, photos.camera(i).to(self.device), backend=config.backend)
         colour, alpha = rendering.colour[0], rendering.alpha[0]
         if config.exposure:
             colour = colour * torch.exp(self.gains[i] - self.gains.detach().mean(dim=0))
         colour = colour + (1 - alpha[..., None]) * background
-        loss = photo_loss(colour, photo, keep, similarity=config.similarity)
         wrong = (alpha - mask).abs()
+        loss = self.picture_loss(colour, photo, keep)
         loss = loss + config.mask_weight * (wrong if keep is None else wrong[keep]).mean()
-        loss = loss + self._regularisers(rest, posed, i)
-        loss.backward()
-        self.steps_done += 1
-        surface.step(self.progress)
         if config.refine_motion:
-            self.motion.step(self.progress)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+            loss = loss + config.smooth_weight * self.motion.roughness(i)
+        if config.exposure:
+            loss = loss + GAIN_WEIGHT * self.gains[i].square().sum()
+        if config.light:
+            loss = loss + LIGHT_WEIGHT * self.light.square().sum()
         with torch.no_grad():
             person = mask > 0.5 if keep is None else (mask > 0.5) & keep
-            return psnr(colour[person], photo[person]) if person.any() else 0.0
+            value = psnr(colour[person], photo[person]) if person.any() else 0.0
+        return posed, loss, value
+
+    def picture_loss(self, colour: Tensor, photo: Tensor, keep: Tensor | None) -> Tensor:
+        """How far a picture (H, W, 3) is from the photograph where it counts."""
+        return photo_loss(colour, photo, keep, similarity=self.config.similarity)
+
+    def result(self, rig: Rig, *, track_id: int, source: str) -> AvatarResult:
+        """The avatar and the motion as they are now."""
+        avatar = self.avatar(model=rig.model, licence=rig.licence, track_id=track_id, source=source)
+        return AvatarResult(
+            avatar=avatar, motion=self.motion, steps=self.steps_done, seconds=self.seconds_done
+        )
 
     @torch.no_grad()
     def avatar(self, *, model: str, licence: str, track_id: int, source: str) -> Avatar:
         """The avatar as it is now, with what was never seen filled in."""
-        _, weights = self.shown(most=len(self.photos))
+        *_, most_px = self.shown(most=len(self.photos))
         texel_px = self.binding.texel_area * self.photos.reduced(2).px_per_metre ** 2
-        seen = weights[:, 0].cpu().numpy() > SEEN * texel_px
-        now = self.surface.gaussians()
+        seen = most_px.cpu().numpy() > SEEN * texel_px
+        now = self.rest()
         plain = Gaussians(**{f.name: getattr(now, f.name).detach().cpu() for f in fields(now)})
         pairs = self.surface.pairs.cpu().numpy()
         binding = self.binding
@@ -241,20 +263,13 @@ class AvatarTraining:
             model=model, licence=licence, track_id=track_id, source=source,
         )  # fmt: skip
 
-    def _regularisers(self, rest: Gaussians, posed: Gaussians, i: int) -> Tensor:
+    def _regularisers(self, rest: Gaussians, posed: Gaussians) -> Tensor:
         config, surface = self.config, self.surface
         some = self.steps_done % 4
         pairs, lengths = surface.pairs[some::4], surface.closeness[some::4]
         loss = config.even_weight * unevenness(surface, rest, pairs)
         loss = loss + config.stretch_weight * stretch(rest.means, posed.means, pairs, lengths)
-        loss = loss + config.offset_weight * (surface.shifts / OFFSET_SCALE).square().mean()
-        if config.refine_motion:
-            loss = loss + config.smooth_weight * self.motion.roughness(i)
-        if config.exposure:
-            loss = loss + GAIN_WEIGHT * self.gains[i].square().sum()
-        if config.light:
-            loss = loss + LIGHT_WEIGHT * self.light.square().sum()
-        return loss
+        return loss + config.offset_weight * (surface.shifts / OFFSET_SCALE).square().mean()
 
     def _next(self) -> int:
         if not self.order:
@@ -267,7 +282,7 @@ class AvatarTraining:
         Raises:
             InputError: they show nothing of the person.
         """
-        colours, weights = self.shown()
+        colours, weights, _ = self.shown()
         if not weights.any():
             raise InputError(
                 "expected pictures in which the body and the person's mask meet, got none; look "
@@ -279,9 +294,9 @@ class AvatarTraining:
         with torch.no_grad():
             self.surface.sh.values.copy_(rgb_to_sh(rgb)[:, None])
 
-    def shown(self, *, most: int = PAINT_FROM) -> tuple[Tensor, Tensor]:
-        """What every Gaussian shows in the pictures: sum of the pixels' colours (N, 3), and of the
-        blending weights (N, 1), px of pictures of half the size.
+    def shown(self, *, most: int = PAINT_FROM) -> tuple[Tensor, Tensor, Tensor]:
+        """What every Gaussian shows in the pictures, in pixels of half the size: sum of the pixels'
+        colours (N, 3), of the blending weights (N, 1), and their most in one picture (N,).
 
         Both are gradients: a picture's derivative by a Gaussian's colour is its weight there.
 
@@ -290,23 +305,29 @@ class AvatarTraining:
         """
         photos = self.photos.take(_spread(len(self.photos), most)).reduced(2)
         rows = _spread(len(self.photos), most)
-        rest = self.surface.gaussians()
-        sums = torch.zeros(2, len(self.surface), 3, device=self.device)
+        rest = self.rest()
+        colours = torch.zeros(len(self.surface), 3, device=self.device)
+        weights, most_px = torch.zeros_like(colours[:, :1]), torch.zeros_like(colours[:, 0])
         for k, i in enumerate(rows.tolist()):
             photo, mask, keep = photos.target(k, self.device)
             counted = (mask if keep is None else mask * keep)[..., None]
             with torch.no_grad():
                 posed = self.posed(rest, i)
-            for what, picture in enumerate((photo * counted, counted)):
-                sh = torch.zeros_like(posed.sh).requires_grad_()
-                with torch.enable_grad():
-                    drawn = rasterize(
-                        replace(posed, sh=sh), photos.camera(k).to(self.device),
-                        backend=self.config.backend,
-                    )  # fmt: skip
-                    (by,) = torch.autograd.grad((drawn.colour[0] * picture).sum(), sh)
-                sums[what] += by[:, 0] / SH_C0
-        return sums[0], sums[1].mean(dim=1, keepdim=True)
+            sh = torch.zeros_like(posed.sh).requires_grad_()
+            with torch.enable_grad():
+                drawn = rasterize(
+                    replace(posed, sh=sh), photos.camera(k).to(self.device),
+                    backend=self.config.backend,
+                ).colour[0]  # fmt: skip
+                (by_photo,) = torch.autograd.grad(
+                    (drawn * photo * counted).sum(), sh, retain_graph=True
+                )
+                (by_mask,) = torch.autograd.grad((drawn * counted).sum(), sh)
+            here = by_mask[:, 0].mean(dim=1) / SH_C0
+            colours += by_photo[:, 0] / SH_C0
+            weights += here[:, None]
+            most_px = torch.maximum(most_px, here)
+        return colours, weights, most_px
 
 
 def _spread(count: int, most: int) -> np.ndarray:
