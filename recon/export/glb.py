@@ -24,7 +24,7 @@ from recon.core.geometry import (
 )
 from recon.core.palette import person_color
 from recon.core.people import BodyPoses
-from recon.core.rig import Rig, largest_weights
+from recon.core.rig import Rig
 from recon.core.scene import Scene
 from recon.core.skeletons import CANONICAL_PARENTS
 from recon.core.storage import write_bytes
@@ -40,18 +40,10 @@ from recon.export.motion import (
 )
 from recon.export.options import DEFAULTS, ExportOptions
 from recon.export.skeletons import TargetSkeleton, target_skeleton
+from recon.export.skinning import fewer_weights
 
 NUM_INFLUENCES = 4
 NEAR_PLANE = 0.05
-
-
-def prune_weights(rig: Rig, count: int = NUM_INFLUENCES) -> tuple[np.ndarray, np.ndarray]:
-    """The `count` largest weights (V, count) of every vertex, summing to 1, and their joints.
-
-    Joints are uint8, and 0 where the weight is 0, as glTF wants them.
-    """
-    weights, joints = largest_weights(rig.dense_weights(), count)
-    return weights.astype(np.float32), joints.astype(np.uint8)
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> Array:
@@ -79,7 +71,7 @@ def _linear_color(track_id: int) -> list[float]:
 def _add_mesh(document: GltfDocument, person: ExportPerson, influences: int) -> int:
     """The person's mesh in its bind pose, with weights and a plain material."""
     rig = person.rig
-    weights, joints = prune_weights(rig, influences)
+    weights, joints = fewer_weights(rig, person.motion.poses_world, influences)
     index_type = np.uint16 if len(rig.bind_vertices) < 65535 else np.uint32
     material = document.add(
         "materials",

@@ -340,3 +340,54 @@ def three_js(folder: Path) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+# After Effects ---------------------------------------------------------------------------------
+
+# What the script touches of After Effects' object model; layers record what they are told.
+_AFTER_EFFECTS = """
+const made = {};
+function layer(kind, name) {
+  const told = { kind, name, properties: {} };
+  const property = (title) => ({
+    setValue: (value) => { told.properties[title] = { value }; },
+    setValuesAtTimes: (times, values) => { told.properties[title] = { times, values }; },
+  });
+  return Object.assign(told, { property });
+}
+const AutoOrientType = { NO_AUTO_ORIENT: 'none' };
+const app = {
+  beginUndoGroup() {}, endUndoGroup() {},
+  project: { items: { addComp(name, width, height, aspect, duration, fps) {
+    Object.assign(made, { name, width, height, aspect, duration, fps, layers: [] });
+    const add = (kind, name) => { const l = layer(kind, name); made.layers.push(l); return l; };
+    return { duration, layers: { addNull: () => add('null'), addCamera: (n) => add('camera', n) } };
+  } } },
+};
+require('vm').runInNewContext(require('fs').readFileSync(process.argv[2], 'utf8'),
+  { app, AutoOrientType });
+console.log(JSON.stringify(made));
+"""
+
+
+def after_effects(path: Path, work: Path) -> dict:
+    """What a script makes in a stand-in for After Effects, run by Node.js."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("After Effects scripts are run in node, which is not on this machine")
+    stand_in = work / "stand_in.js"
+    stand_in.write_text(_AFTER_EFFECTS, encoding="utf-8")
+    command = [node, str(stand_in), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return json.loads(done.stdout)
+
+
+def seen_by_after_effects(comp, points_world, row):
+    """Pixels (P, 2) of world points: y down, z away, R = Rx Ry Rz, zoom in pixels, centred."""
+    camera = next(layer for layer in comp["layers"] if layer["kind"] == "camera")
+    values = camera["properties"]
+    turn = Rotation.from_euler("XYZ", values["Orientation"]["values"][row], degrees=True)
+    there = points_world @ np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]]).T * 100
+    local = (there - values["Position"]["values"][row]) @ turn.as_matrix()
+    zoom, centre = values["Zoom"]["value"], [comp["width"] / 2, comp["height"] / 2]
+    return local[:, :2] / local[:, 2:] * zoom + centre

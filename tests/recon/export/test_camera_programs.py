@@ -1,13 +1,9 @@
 """The After Effects script run against a stand-in for the program; RealEstate10K's text parsed."""
 
 import dataclasses
-import json
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
 
 from recon.core.placed import placed_camera
 from recon.export.camera_programs import (
@@ -16,64 +12,12 @@ from recon.export.camera_programs import (
     export_realestate10k,
 )
 from recon.export.options import ExportOptions
-
-# What the script touches of After Effects' object model; layers record what they are told.
-_AFTER_EFFECTS = """
-const made = {};
-function layer(kind, name) {
-  const told = { kind, name, properties: {} };
-  const property = (title) => ({
-    setValue: (value) => { told.properties[title] = { value }; },
-    setValuesAtTimes: (times, values) => { told.properties[title] = { times, values }; },
-  });
-  return Object.assign(told, { property });
-}
-const AutoOrientType = { NO_AUTO_ORIENT: 'none' };
-const app = {
-  beginUndoGroup() {}, endUndoGroup() {},
-  project: { items: { addComp(name, width, height, aspect, duration, fps) {
-    Object.assign(made, { name, width, height, aspect, duration, fps, layers: [] });
-    const add = (kind, name) => { const l = layer(kind, name); made.layers.push(l); return l; };
-    return { duration, layers: { addNull: () => add('null'), addCamera: (n) => add('camera', n) } };
-  } } },
-};
-require('vm').runInNewContext(require('fs').readFileSync(process.argv[2], 'utf8'),
-  { app, AutoOrientType });
-console.log(JSON.stringify(made));
-"""
+from tests.recon.export.readers import after_effects, seen_by_after_effects
 
 
-@pytest.fixture
-def after_effects(tmp_path):
-    """Runs a script; what it made."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("After Effects scripts are run in node, which is not on this machine")
-    stand_in = tmp_path / "stand_in.js"
-    stand_in.write_text(_AFTER_EFFECTS, encoding="utf-8")
-
-    def run(path) -> dict:
-        command = [node, str(stand_in), str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-        return json.loads(done.stdout)
-
-    return run
-
-
-def seen_by_after_effects(comp, points_world, row):
-    """Pixels (P, 2) of world points: y down, z away, R = Rx Ry Rz, zoom in pixels, centred."""
-    camera = next(layer for layer in comp["layers"] if layer["kind"] == "camera")
-    values = camera["properties"]
-    turn = Rotation.from_euler("XYZ", values["Orientation"]["values"][row], degrees=True)
-    there = points_world @ np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]]).T * 100
-    local = (there - values["Position"]["values"][row]) @ turn.as_matrix()
-    zoom, centre = values["Zoom"]["value"], [comp["width"] / 2, comp["height"] / 2]
-    return local[:, :2] / local[:, 2:] * zoom + centre
-
-
-def test_after_effects_camera_sees_what_the_video_saw(scene, tmp_path, after_effects):
+def test_after_effects_camera_sees_what_the_video_saw(scene, tmp_path):
     (path,) = export_aftereffects(scene, tmp_path)
-    comp, k, times = after_effects(path), scene.camera.intrinsics, scene.video.times
+    comp, k, times = after_effects(path, tmp_path), scene.camera.intrinsics, scene.video.times
     assert (comp["width"], comp["height"], comp["aspect"]) == (k.width, k.height, 1)
     assert comp["fps"] == pytest.approx(30)
     assert comp["duration"] == pytest.approx(times[-1] - times[0] + 1 / 30)
@@ -90,16 +34,16 @@ def test_after_effects_camera_sees_what_the_video_saw(scene, tmp_path, after_eff
         np.testing.assert_allclose(seen_by_after_effects(comp, joints, row), expected, atol=0.01)
 
 
-def test_after_effects_script_takes_any_name_and_another_rate(scene, tmp_path, after_effects):
+def test_after_effects_script_takes_any_name_and_another_rate(scene, tmp_path):
     name = 'a "quoted"\n name \\ é'
     placed, times = placed_camera(scene), np.arange(60) / 24
     path = tmp_path / "camera.jsx"
     text = aftereffects_script(name, placed, scene.camera.intrinsics, times, 24.0)
     path.write_text(text, encoding="utf-8")
-    comp = after_effects(path)
+    comp = after_effects(path, tmp_path)
     assert comp["name"] == name and comp["fps"] == 24
     (path,) = export_aftereffects(scene, tmp_path, ExportOptions(fps=24))
-    comp = after_effects(path)
+    comp = after_effects(path, tmp_path)
     camera = next(layer for layer in comp["layers"] if layer["kind"] == "camera")
     np.testing.assert_allclose(
         np.diff(camera["properties"]["Position"]["times"]), 1 / 24, atol=2e-6

@@ -9,9 +9,10 @@ from scipy.spatial.transform import Rotation
 
 from recon.core.geometry import R_YUP_ZUP, rotvec_to_matrix
 from recon.core.skeletons import CANONICAL_JOINTS
-from recon.export.glb import export, gltf_quats, prune_weights, vertex_normals
+from recon.export.glb import export, gltf_quats, vertex_normals
+from recon.export.skinning import fewer_weights
 from tests.recon.export.readers import GltfReader
-from tests.synthetic import make_scene, toy_rig
+from tests.synthetic import make_scene
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +33,10 @@ def test_khronos_validator_finds_nothing(which, request, gltf_issues, tmp_path):
 
 
 def test_meshes_move_as_the_rig_does(scene, glb):
-    """Exactly so with four weights; pruning moves the widely blended toy body 13 mm at most."""
+    """Exactly so with four weights, which move the widely blended toy body a little."""
     reader = GltfReader(glb)
     for motion, rig in zip(scene.world_motions, scene.rigs, strict=True):
-        weights, joints = prune_weights(rig)
+        weights, joints = fewer_weights(rig, motion.poses_world, 4)
         pruned = dataclasses.replace(rig, weights=weights, indices=joints.astype(int))
         four = pruned.vertices(motion.poses_world) @ R_YUP_ZUP.T
         full = rig.vertices(motion.poses_world) @ R_YUP_ZUP.T
@@ -112,23 +113,6 @@ def test_trimesh_opens_it_with_both_people_and_the_colours_apart(glb):
     assert len(set(colors)) == 2
     for mesh in loaded.geometry.values():
         np.testing.assert_allclose(np.linalg.norm(mesh.vertex_normals, axis=1), 1, atol=1e-5)
-
-
-def test_pruned_weights_sum_to_one_and_unused_slots_name_joint_zero():
-    rig = toy_rig()
-    repeated = dataclasses.replace(  # every joint twice, as a rig may state it
-        rig,
-        weights=np.repeat(rig.weights / 2, 2, axis=1),
-        indices=np.repeat(rig.indices, 2, axis=1),
-    )
-    for source in (rig, repeated):
-        weights, joints = prune_weights(source)
-        assert weights.shape == joints.shape == (len(rig.weights), 4)
-        np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-6)
-        assert not joints[weights == 0].any()
-        largest = np.sort(rig.dense_weights(), axis=1)[:, -4:]
-        ratio = weights / weights[:, :1]
-        np.testing.assert_allclose(ratio, largest[:, ::-1] / largest[:, -1:], atol=1e-5)
 
 
 def test_normals_point_outwards_and_loose_vertices_have_one_too():
