@@ -83,7 +83,7 @@ class BoneMesh:
             return self
         from scipy.spatial import KDTree
 
-        from viewer.app import load_open3d
+        from viewer.system import load_open3d
 
         o3d = load_open3d()
         mesh = o3d.geometry.TriangleMesh(

@@ -14,6 +14,7 @@ from recon.core.geometry import Array, invert_transform, matrix_to_quat, transfo
 from recon.core.palette import nice_step
 from recon.core.splat_view import SplatCloud, SplatStage
 from viewer.bones import BoneMesh
+from viewer.marks import contacts
 from viewer.screenshot import CAMERA_COLOR
 from viewer.splats import splat_arrays
 from viewer.world import Segments, World, WorldPerson
@@ -29,8 +30,6 @@ MOST_SPLATS = 200_000
 """Gaussians of the place that a browser is given: 6 MB."""
 _LINE, _BONE = 0.015, 0.025
 _FRUSTUM_DEPTH, _BACKDROP_MARGIN = 0.6, 1.0
-_STANDING, _MOVING = (0, 170, 70), (150, 152, 158)
-_CONTACT = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,9 +259,10 @@ class _WebPerson:
             f"{top}/body/skeleton", _line_points(person.bones(0)), color, thickness=_BONE,
             visible="skeletons" not in HIDDEN_AT_FIRST,
         )  # fmt: skip
+        dots = contacts(person, 0)
         self._contacts = api.add_point_cloud(
-            f"{top}/body/contacts", motion.feet_world[0], _contact_colors(motion.contacts[0]),
-            point_size=0.035, point_shape="circle", precision="float32",
+            f"{top}/body/contacts", dots.points, dots.colors.astype(np.uint8), point_size=0.035,
+            point_shape="circle", precision="float32",
         )  # fmt: skip
         kept = {"meshes": self.mesh, "skeletons": self._skeleton, "contacts": self._contacts}
         lines = _line_points(path)
@@ -279,9 +279,9 @@ class _WebPerson:
         for k, bone in enumerate(self.mesh.bones):
             bone.wxyz, bone.position = self._quats[row, k], self._positions[row, k]
         self._skeleton.points = _rounded(_line_points(self.person.bones(row)), self._grain)
-        motion = self.person.motion
-        self._contacts.points = _rounded(motion.feet_world[row], self._grain).astype(np.float32)
-        self._contacts.colors = _contact_colors(motion.contacts[row])
+        dots = contacts(self.person, row)
+        self._contacts.points = _rounded(dots.points, self._grain).astype(np.float32)
+        self._contacts.colors = dots.colors.astype(np.uint8)
 
 
 def most_seen(cloud: SplatCloud, count: int = MOST_SPLATS) -> SplatCloud:
@@ -302,11 +302,6 @@ def _line_points(segments: Segments) -> np.ndarray:
     starts, ends = segments
     points = np.stack([starts, ends], axis=1).astype(np.float32)
     return points[np.linalg.norm(ends - starts, axis=1) > 1e-6]
-
-
-def _contact_colors(contacts: Array) -> np.ndarray:
-    """(4, 3) uint8: green where a sole point stands, grey where it moves."""
-    return np.where(contacts[:, None] > _CONTACT, _STANDING, _MOVING).astype(np.uint8)
 
 
 def _rounded(values: np.ndarray, grain: float) -> np.ndarray:
