@@ -41,11 +41,13 @@ def all_cases() -> list[Odd]:
 def measure(quick: bool, pictures: Path | None) -> Iterator[Row]:
     """A row for each kind of end, and one for every input that ended badly."""
     numbers = list(range(0, len(all_cases()), _EVERY_QUICK if quick else 1))
-    ends = [_with_code(end) for end in run_cases(numbers)]
-    if pictures is not None:
-        lines = [f"{e['name']}\t{e['code']}\t{e['seconds']:.1f}\t{e['problem'] or e['message']}"
-                 for e in ends]  # fmt: skip
-        (pictures / "fuzz.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    ends = []
+    for end in map(_with_code, run_cases(numbers)):
+        ends.append(end)
+        if end["problem"]:
+            print(f"--- {end['name']}: {end['problem']}", file=sys.stderr)
+        if pictures is not None:
+            _write(pictures / "fuzz.tsv", ends)
     bad = [end for end in ends if end["problem"]]
     yield Row(name="odd inputs", value=len(ends), unit="")
     yield Row(name="ended in a result", value=sum(e["code"] == 0 for e in ends), unit="")
@@ -55,6 +57,15 @@ def measure(quick: bool, pictures: Path | None) -> Iterator[Row]:
     for end in bad:
         yield Row(name=f"{end['name']}: {end['problem']}"[:90], value=end["code"], unit="exit",
                   target="0 or 2", ok=False)  # fmt: skip
+
+
+def _write(path: Path, ends: Sequence[dict[str, Any]]) -> None:
+    """All ends so far, a line each: name, exit code, seconds, what is wrong or was said."""
+    cells = (
+        (e["name"], e["code"], f"{e['seconds']:.1f}", e["problem"] or e["message"]) for e in ends
+    )
+    lines = (" ".join("\t".join(map(str, row)).split("\n")) for row in cells)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _with_code(end: dict[str, Any]) -> dict[str, Any]:

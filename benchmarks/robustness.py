@@ -42,6 +42,7 @@ class Case:
     Args:
         refused: a word of the one line that it must end with, None if it must succeed.
         people: how many people the JSON on stdout must hold, None for any text.
+        shows: it prints a result before it refuses.
         shell: mounts to make first, in a namespace of their own. env: added to the environment.
     """
 
@@ -49,6 +50,7 @@ class Case:
     args: Sequence[str | Path]
     refused: str | None = None
     people: int | None = None
+    shows: bool = False
     shell: str = ""
     env: dict[str, str] = field(default_factory=dict)
 
@@ -122,6 +124,18 @@ def _option_cases(clip: Path, folder: Path) -> Iterator[Case]:
     yield Case(name="camera", args=camera)
     yield Case(name="weights", args=["weights"])
     yield Case(name="weights add gpt", args=["weights", "add", "gpt"], refused="gpt")
+    yield Case(name="doctor", args=["doctor"])
+    yield Case(name="doctor --json", args=["doctor", "--json"])
+    no_cache = {"RECON_CACHE": str(folder / "nowhere")}
+    yield Case(
+        name="doctor: no networks", args=["doctor"], env=no_cache, refused="weights add", shows=True
+    )
+    nothing = folder / "no videos"
+    nothing.mkdir()
+    batch = ["batch", nothing, "--out", folder / "batch"]
+    yield Case(name="batch of nothing", args=batch, refused="no videos")
+    (nothing / "bad.mp4").write_text("no video")
+    yield Case(name="batch of a bad video", args=batch, refused="1 that did not", shows=True)
     (folder / "a_file").write_text("not a folder")
     yield Case(
         name="cache is a file",
@@ -258,7 +272,7 @@ def _problem(case: Case, done: subprocess.CompletedProcess[str]) -> str | None:
     if case.refused is None:
         people = case.people if case.people is None else len(json.loads(done.stdout)["people"])
         return None if people == case.people else f"{people} people instead of {case.people}"
-    if done.stdout:
+    if done.stdout and not case.shows:
         return "something on stdout"
     if case.refused not in done.stderr:
         return f"no '{case.refused}' in the message"

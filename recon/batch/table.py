@@ -16,6 +16,7 @@ from recon.batch.worker import Run
 
 _SHOWN_RUNNING = 16
 _BAR = 16
+_NAME = 30
 
 
 class BatchDisplay:
@@ -71,13 +72,13 @@ class BatchDisplay:
         table = Table(box=None, pad_edge=False)
         for heading in ("video", "stage", "", "minutes", "memory", "try"):
             is_number = heading in ("minutes", "memory", "try")
-            table.add_column(heading, justify="right" if is_number else "left")
+            table.add_column(heading, justify="right" if is_number else "left", no_wrap=True)
         now = time.monotonic()
         for run in list(self._running)[:_SHOWN_RUNNING]:
             full = round(_BAR * min(max(run.fraction, 0.0), 1.0))
             table.add_row(
-                Text(run.job.name, overflow="ellipsis"), run.stage,
-                Text("━" * full, "green") + Text("━" * (_BAR - full), "dim"),
+                Text(_short(run.job.name)), run.stage,
+                Text("━" * full, "green") + Text("·" * (_BAR - full), "dim"),
                 f"{(now - run.started) / 60:.1f}", f"{run.memory_bytes / 1e6:.0f} MB",
                 str(run.attempt),
             )  # fmt: skip
@@ -87,3 +88,8 @@ class BatchDisplay:
         minutes = (now - self._started) / 60
         foot = f"{done} done, {failed} failed, {left} to do of {len(states)}, {minutes:.1f} min"
         return Group(table, Text(foot, "bold"))
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for the other columns; its end tells like names apart."""
+    return name if len(name) <= _NAME else f"{name[: _NAME // 2]}…{name[-_NAME // 2 + 1 :]}"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from fractions import Fraction
 from pathlib import Path
@@ -285,3 +287,33 @@ def test_slow_motion_gets_the_times_of_what_was_filmed(tmp_path: Path) -> None:
     assert [frame.time for frame in slowed] == slowed.info.times.tolist()
     with pytest.raises(InputError, match="playback-speed"):
         VideoConfig(playback_speed=0)
+
+
+def test_devices_and_pipes_are_no_videos(tmp_path: Path) -> None:
+    """Their content has no end, or nobody ever sends any."""
+    os.mkfifo(tmp_path / "pipe.mp4")
+    for path in ("/dev/zero", "/dev/null", str(tmp_path / "pipe.mp4")):
+        with pytest.raises(InputError, match="a device"):
+            VideoReader.open(path)
+
+
+def test_a_clock_that_leaps_is_refused_with_the_place_to_cut(tmp_path: Path) -> None:
+    hours = 8 * 3_600_000
+    clip = write_clip(tmp_path / "a.mp4", times_ms=(0, 40, 80, hours, hours + 40, hours + 80))
+    with pytest.raises(InputError, match=r"after 0\.08 s"):
+        VideoReader.open(clip)
+    assert len(list(VideoReader.open(clip, VideoConfig(end=1)))) == 3
+    assert len(list(VideoReader.open(clip, VideoConfig(start=1)))) == 3
+
+
+def test_a_playlist_reaches_for_no_network(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.5)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/a.ts"
+        lists = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{url}\n#EXT-X-ENDLIST\n"
+        for name in ("a.m3u8", "a.mp4"):
+            (tmp_path / name).write_text(lists)
+            with pytest.raises(InputError):
+                VideoReader.open(tmp_path / name)
+        with pytest.raises(TimeoutError):
+            server.accept()

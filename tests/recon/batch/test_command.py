@@ -8,10 +8,13 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from rich.console import Console
 
 from recon import pipeline
 from recon.batch.book import Book, Entry
 from recon.batch.command import BatchConfig, batch, check_all_done
+from recon.batch.table import BatchDisplay
+from recon.batch.worker import Job, Run
 from recon.core.errors import InputError, ReconError, StaleSceneError
 from recon.options import RunOptions
 from tests.recon.test_cli import call
@@ -122,3 +125,22 @@ def test_bad_calls_are_one_line(
     assert call(["batch", videos, "--out", tmp_path / "out", *flags]) == 2
     error = capsys.readouterr().err
     assert word in error.splitlines()[-1] and "Traceback" not in error
+
+
+def test_the_table_shows_what_runs_and_what_ended() -> None:
+    job = Job(video="v", name="a very long name " * 5 + "1", scene="s", log="l", thumbnail="t")
+    run = Run(job=job, stage="tracking", fraction=0.5, memory_bytes=630_000_000, attempt=2)
+    entries = [Entry(video="a", name="a", state="done"), Entry(video="b", name="b")]
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=100, legacy_windows=False)
+    with BatchDisplay(entries, [run], console=console) as display:
+        ended = Entry(video="c", name="c", state="refused", message="expected a video")
+        display.ended(ended)
+    shown = text.getvalue()
+    for words in ("tracking", "630 MB", "name 1", "1 done, 0 failed, 1 to do of 2"):
+        assert words in shown
+    assert "c: refused: expected a video" in shown
+    quiet = io.StringIO()
+    with BatchDisplay(entries, [run], quiet=True, console=Console(file=quiet)) as display:
+        display.ended(ended)
+    assert quiet.getvalue() == ""
