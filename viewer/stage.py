@@ -21,6 +21,8 @@ SCENE_KINDS = ("floor", "camera", "points", "splats", "axes")
 _SOLID = 0.3
 """Opacity above which a Gaussian is shown as a point."""
 _UNCERTAIN = (190, 60, 140)
+_BONE, _TRAIL, _THIN, _FINE = 0.014, 0.012, 0.006, 0.004
+"""Half widths of rods, metres."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,12 @@ class Content:
 
 
 class Stage:
-    """A scene's geometry in an Open3DScene; `show` moves it to a frame."""
+    """A scene's geometry in an Open3DScene; `show` moves it to a frame.
+
+    `shown` holds the people (track ids) of whom each kind is on show, `scene_kinds` what is shown
+    of the scene; `refresh` follows a change of either. `through_camera`: the filming camera's own
+    pyramid is left out, since one looks out of it.
+    """
 
     def __init__(self, open3d: ModuleType, target: Any, content: Content, scaling: float) -> None:
         self._o3d, self.target, self.content = open3d, target, content
@@ -53,6 +60,7 @@ class Stage:
         if content.splats is None:
             self.scene_kinds.add("points")
         self.frame = 0
+        self.through_camera = False
         self._bodies = {p.motion.track_id: ShadedBody(p.rig, p.color) for p in world.people}
         self._moving: set[str] = set()
         self._materials(scaling)
@@ -78,8 +86,10 @@ class Stage:
         splats = self.content.splats
         if self.avatars and splats is not None and (people := splats.cast(frame)) is not None:
             self._add_splats("avatars", people)
+        if self.through_camera:
+            return
         if "camera" in self.scene_kinds:
-            self._lines("frustum", self.world.frustum(frame), CAMERA_COLOR, self._thin)
+            self._rods("frustum", self.world.frustum(frame), CAMERA_COLOR, _THIN)
         if "axes" in self.scene_kinds:
             self._axes("camera_axes", self.world.Ts_world_camera[frame], 0.3)
 
@@ -101,14 +111,14 @@ class Stage:
         if "mesh" in on and track_id not in self.avatars:
             self._mesh(f"mesh{track_id}", person, row)
         if "skeleton" in on:
-            self._lines(f"bones{track_id}", person.bones(row), person.color, self._thick)
+            self._rods(f"bones{track_id}", person.bones(row), person.color, _BONE)
         if "contacts" in on:
             dots = marks.contacts(person, row)
             self._points(f"contacts{track_id}", dots.points, dots.colors, self._large)
         std = self.content.joint_std.get(track_id)
         if "uncertainty" in on and std is not None:
             crosses = marks.uncertainty(self.world, person, row, std[row])
-            self._lines(f"uncertainty{track_id}", crosses, _UNCERTAIN, self._thin)
+            self._rods(f"uncertainty{track_id}", crosses, _UNCERTAIN, _FINE)
 
     # Geometry --------------------------------------------------------------------------------
 
@@ -120,20 +130,18 @@ class Stage:
                 setattr(record, name, value)
             return record
 
-        self._body = material("defaultUnlit")
-        self._thin = material("unlitLine", line_width=1.5 * scaling)
-        self._thick = material("unlitLine", line_width=4.0 * scaling)
+        self._plain = material("defaultUnlit")
         self._dots = material("defaultUnlit", point_size=3.0 * scaling)
         self._blobs = material("defaultUnlit", point_size=4.0 * scaling)
         self._large = material("defaultUnlit", point_size=11.0 * scaling)
 
     def _add_lasting(self) -> None:
         world, lasts = self.world, {"lasts": True}
-        self._lines("floor", world.floor_grid(), GRID_COLOR, self._thin, **lasts)
-        self._lines("path", world.camera_path(), CAMERA_COLOR, self._thin, **lasts)
+        self._rods("floor", world.floor_grid(), GRID_COLOR, _THIN, **lasts)
+        self._rods("path", world.camera_path(), CAMERA_COLOR, _TRAIL, **lasts)
         for person in world.people:
             name = f"trail{person.motion.track_id}"
-            self._lines(name, world.person_path(person), person.color, self._thick, **lasts)
+            self._rods(name, world.person_path(person), person.color, _TRAIL, **lasts)
         self._points("points", world.points, world.point_colors, self._dots, **lasts)
         splats = self.content.splats
         if splats is not None and (place := splats.place()) is not None:
@@ -149,12 +157,7 @@ class Stage:
 
     def _mesh(self, name: str, person: WorldPerson, row: int) -> None:
         vertices, colors = self._bodies[person.motion.track_id].at(person.motion.poses_world, row)
-        mesh = self._o3d.geometry.TriangleMesh(
-            self._o3d.utility.Vector3dVector(vertices.astype(float)),
-            self._o3d.utility.Vector3iVector(person.rig.faces),
-        )
-        mesh.vertex_colors = self._o3d.utility.Vector3dVector(colors.astype(float))
-        self._add(name, mesh, self._body, lasts=False)
+        self._add(name, self._triangles(vertices, person.rig.faces, colors), self._plain, False)
 
     def _points(
         self, name: str, points: Array, colors: np.ndarray, material: Any, *, lasts: bool = False
@@ -176,21 +179,36 @@ class Stage:
     def _axes(self, name: str, T: Array, length: float, *, lasts: bool = False) -> None:
         for k, (line, color) in enumerate(zip(marks.axes(T, length), marks.AXIS_COLORS,
                                               strict=True)):  # fmt: skip
-            self._lines(f"{name}{k}", line, color, self._thick, lasts=lasts)
+            self._rods(f"{name}{k}", line, color, _BONE, lasts=lasts)
 
-    def _lines(
-        self, name: str, segments: Segments, color: tuple[int, int, int], material: Any, *,
+    def _rods(
+        self, name: str, segments: Segments, color: tuple[int, int, int], radius: float, *,
         lasts: bool = False,
     ) -> None:  # fmt: skip
-        starts, ends = segments
-        # Open3D crashes on a set of lines without any extent, as the path of a camera on a tripod.
-        long = np.linalg.norm(ends - starts, axis=1) > 1e-6
-        starts, ends = starts[long], ends[long]
-        if len(starts) == 0:
+        segments = _with_length(segments)
+        if len(segments[0]) == 0:
             return
-        lines = self._o3d.geometry.LineSet()
-        lines.points = self._o3d.utility.Vector3dVector(np.concatenate([starts, ends]))
-        pairs = np.arange(2 * len(starts)).reshape(2, -1).T
-        lines.lines = self._o3d.utility.Vector2iVector(pairs)
-        lines.paint_uniform_color(np.asarray(color) / 255)
-        self._add(name, lines, material, lasts)
+        vertices, faces = marks.rods(segments, radius)
+        colors = np.broadcast_to(np.asarray(color, np.float32) / 255, vertices.shape)
+        self._add(name, self._triangles(vertices, faces, colors), self._plain, lasts)
+
+    def _triangles(self, vertices: np.ndarray, faces: np.ndarray, colors: np.ndarray) -> Any:
+        """A mesh with all that the shader reads.
+
+        Without texture coordinates it reads what happens to lie there, and a software graphics
+        card may then sample a texture for minutes.
+        """
+        tensor = self._o3d.core.Tensor.from_numpy
+        mesh = self._o3d.t.geometry.TriangleMesh()
+        mesh.vertex.positions = tensor(np.ascontiguousarray(vertices, np.float32))
+        mesh.vertex.colors = tensor(np.ascontiguousarray(colors, np.float32))
+        mesh.vertex.texture_uvs = tensor(np.zeros((len(vertices), 2), np.float32))
+        mesh.triangle.indices = tensor(np.ascontiguousarray(faces, np.int32))
+        return mesh
+
+
+def _with_length(segments: Segments) -> Segments:
+    """Those that are longer than nothing: Open3D crashes on geometry without any extent."""
+    starts, ends = segments
+    long = np.linalg.norm(ends - starts, axis=1) > 1e-6
+    return starts[long], ends[long]

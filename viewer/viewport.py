@@ -13,6 +13,10 @@ from viewer import views
 from viewer.screenshot import BACKGROUND, FOV_DEG
 from viewer.stage import Content, Stage
 
+_UNDECODED = np.round(255 * (np.arange(256) / 255) ** (1 / 2.2)).astype(np.uint8)
+"""Of what stands behind a scene, and only of that, Filament takes sRGB to be linear light."""
+_PLAIN = [*(_UNDECODED[list(BACKGROUND)] / 255), 1.0]
+
 
 class Viewport:
     """A SceneWidget with a stage.
@@ -63,6 +67,8 @@ class Viewport:
     def choose(self, view: views.View, followed: int | None = None) -> None:
         """Changes how the window looks at the scene."""
         was, self.view = self.view, view
+        self.stage.through_camera = view == "video"
+        self.stage.show(self.frame)
         self.followed = self.followed if followed is None else followed
         if was == "video":
             self._plain_background()
@@ -108,7 +114,7 @@ class Viewport:
         self.widget.force_redraw()
 
     def _plain_background(self) -> None:
-        self.target.set_background([*(np.array(BACKGROUND) / 255), 1.0])
+        self.target.set_background(_PLAIN)
 
     def _look_as_video(self) -> None:
         """The filming camera, and its picture behind the bodies."""
@@ -118,7 +124,5 @@ class Viewport:
         self.widget.setup_camera(lens.matrix, T, *size, self._bounds)
         picture = self.content.picture and self.content.picture(self.frame)
         if picture is not None:
-            behind = np.ascontiguousarray(views.letterbox(picture, size, BACKGROUND))
-            self.target.set_background(
-                [*(np.array(BACKGROUND) / 255), 1.0], self._o3d.geometry.Image(behind)
-            )
+            behind = _UNDECODED[views.letterbox(picture, size, BACKGROUND)]
+            self.target.set_background(_PLAIN, self._o3d.geometry.Image(behind))

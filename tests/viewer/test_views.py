@@ -106,6 +106,25 @@ def test_contacts_and_uncertainty_lie_on_the_body(world):
     assert (ends - starts)[2] / 0.06 == pytest.approx(world.Ts_world_camera[4, :3, 2])
 
 
+def test_rods_lie_about_their_segments_and_face_outwards():
+    rng = np.random.default_rng(3)
+    starts, ends = rng.normal(size=(2, 5, 3))
+    ends[0] = starts[0] + [0, 0, 2]  # upright
+    vertices, faces = marks.rods((starts, ends), 0.1)
+    assert len(vertices) == 40 and faces.shape == (40, 3) and faces.max() == 39
+    for k in range(5):
+        along = (ends[k] - starts[k]) / np.linalg.norm(ends[k] - starts[k])
+        off = vertices[8 * k : 8 * k + 8] - starts[k]
+        across = off - np.outer(off @ along, along)
+        assert np.linalg.norm(across, axis=1) == pytest.approx(np.full(8, 0.1))
+        own = vertices[faces[8 * k : 8 * k + 8]]
+        normal = np.cross(own[:, 1] - own[:, 0], own[:, 2] - own[:, 0])
+        centre = own.mean(axis=1) - starts[k]
+        outward = centre - np.outer(centre @ along, along)
+        sides = np.einsum("fk,fk->f", normal, outward)
+        assert (sides > 0).all() or (sides < 0).all()
+
+
 class FakeViewport:
     """Draws its frame's number at once."""
 
