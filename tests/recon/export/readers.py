@@ -283,7 +283,8 @@ const mixer = new THREE.AnimationMixer(gltf.scene);
 for (const clip of gltf.animations) mixer.clipAction(clip).play();
 
 window.at = (time) => {
-  mixer.setTime(time);
+  const end = Math.max(...gltf.animations.map((clip) => clip.duration));
+  mixer.setTime(Math.min(time, end - 1e-6));  // at its end it would begin again
   gltf.scene.updateMatrixWorld(true);
 };
 window.vertices = (name, time) => {
