@@ -68,8 +68,9 @@ def splat(
     _train(training, out / CHECKPOINT, options, watcher)
     with watcher.stage("measure", f"{len(held_out) if held_out else 0} held-out pictures"):
         return write_results(
-            training, held_out, out, source=source, notes=loaded.notes, lpips=lpips
-        )
+            training, held_out, out, source=source, notes=loaded.notes, lpips=lpips,
+            stage=loaded.stage,
+        )  # fmt: skip
 
 
 def default_folder(source: Path) -> Path:

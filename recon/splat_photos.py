@@ -18,6 +18,7 @@ from recon.video import VideoReader
 
 if TYPE_CHECKING:
     from splatting.photos import Photos
+    from splatting.stage_set import StageSet
 
 MOST_FRAMES = 150
 LONG_SIDE, MIN_SIDE = 640, 16
@@ -36,10 +37,14 @@ BACKDROP, BACKDROP_POINTS = 1.6, 12_000
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """Photographs to train on, and what the user should know of them, in words."""
+    """Photographs to train on, and what the user should know of them, in words.
+
+    `stage`: where things are taken to be, if the photographs are from one place.
+    """
 
     photos: Photos
     notes: tuple[str, ...] = ()
+    stage: StageSet | None = None
 
 
 def load_photos(source: Path, options: SplatOptions, watcher: Watcher) -> Loaded:
@@ -90,7 +95,6 @@ def _of_scene(scene: Scene, options: SplatOptions, watcher: Watcher) -> Loaded:
     from recon.export.overlay import open_frames
     from slam.masks import people_masks
     from splatting.photos import Photos
-    from splatting.starts import floor_and_backdrop
 
     if imported := scene.manifest.get("imported"):
         raise InputError(
@@ -113,10 +117,10 @@ def _of_scene(scene: Scene, options: SplatOptions, watcher: Watcher) -> Loaded:
     masks = [masks_of(index, height, width) for index in frames]
     blank = np.zeros((height, width), bool)
     rows = list(frames)
-    far = _backdrop(scene, placed) if camera.kind != "moving" else None
+    stage = _stage_set(scene, placed) if camera.kind != "moving" else None
     notes = () if camera.kind == "moving" else (_NO_PARALLAX,)
-    if far is not None:
-        notes = (_STAGE_SET.format(far=far),)
+    if stage is not None:
+        notes = (_STAGE_SET.format(far=stage.far),)
     if len(usable) < len(info.times):
         notes += (f"{len(info.times) - len(usable)} frames whose camera is not known are left out",)
     if any(mask is not None and mask.mean() > 0.5 for mask in masks):
@@ -132,21 +136,27 @@ def _of_scene(scene: Scene, options: SplatOptions, watcher: Watcher) -> Loaded:
         points=placed.points if len(placed.points) else None,
         colours=placed.colors / 255 if len(placed.points) else None,
     )
-    if far is not None:
-        points, colours = floor_and_backdrop(photos, far, count=BACKDROP_POINTS)
+    if stage is not None:
+        points, colours = stage.points(photos, BACKDROP_POINTS)
         photos = replace(photos, points=points, colours=colours)
-    return Loaded(photos=photos, notes=notes)
+    return Loaded(photos=photos, notes=notes, stage=stage)
 
 
-def _backdrop(scene: Scene, placed: PlacedCamera) -> float | None:
-    """Metres from the camera to behind everybody; None where nobody is placed in the world."""
+def _stage_set(scene: Scene, placed: PlacedCamera) -> StageSet | None:
+    """A floor and a backdrop behind everybody; None where nobody is placed in the world."""
+    from splatting.stage_set import StageSet
+
     if placed.frame != "world" or not scene.world_motions:
         return None
-    depths = []
-    for motion in scene.world_motions:
-        T = placed.Ts_frame_camera[motion.frame_idx]
-        depths.append(np.einsum("tk,tk->t", motion.poses_world.root - T[:, :3, 3], T[:, :3, 2]))
-    return BACKDROP * max(float(np.percentile(np.concatenate(depths), 98)), 1.0)
+    Ts = placed.Ts_frame_camera[placed.tracked]
+    centre, axis = np.median(Ts[:, :3, 3], axis=0), Ts[:, :3, 2].mean(axis=0) * [1, 1, 0]
+    away = np.concatenate([m.poses_world.root for m in scene.world_motions]) - centre
+    # Across its view if the camera stands still; all around if it turns, or looks straight down.
+    length = float(np.linalg.norm(axis))
+    flat = scene.camera.kind in ("static", "zooming") and length > 0.1
+    depths = away @ axis / length if flat else np.linalg.norm(away[:, :2], axis=1)
+    far = BACKDROP * max(float(np.percentile(depths, 98)), 1.0)
+    return StageSet(centre=centre, far=far, axis=axis / length if flat else None)
 
 
 def sharpest(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from recon.evaluate.images import Lpips
     from splatting.gaussians import Gaussians
     from splatting.photos import Photos
+    from splatting.stage_set import StageSet
     from splatting.training import Training, TrainingConfig
 
 SPLATS, METRICS, SHEET = "splats.ply", "splats.json", "held_out.jpg"
@@ -58,14 +59,21 @@ def write_results(
     source: Path,
     notes: tuple[str, ...] = (),
     lpips: Lpips | None = None,
+    stage: StageSet | None = None,
 ) -> dict[str, Any]:
     """Writes splats.ply, splats.json and, of held-out pictures, held_out.jpg; what is in the JSON,
-    and the folder."""
+    and the folder.
+
+    Args:
+        stage: where the Gaussians are put if the photographs are from one place.
+    """
     from splatting.files import write_gaussians
 
     gaussians, config, photos = training.gaussians, training.config, training.photos
     if not all(bool(t.isfinite().all()) for t in (gaussians.means, gaussians.scales)):
         raise InputError("expected finite Gaussians, got NaN after training; report this as a bug")
+    if stage is not None:
+        gaussians = stage.settled(gaussians)
     write_gaussians(out / SPLATS, gaussians)
     height, width = photos.images.shape[1:3]
     metrics = {

@@ -10,8 +10,6 @@ from splatting.photos import Photos
 
 VIEWS, CELLS = 12, 40
 BARE_CELLS = 2.0
-SUNK = 0.05
-"""Metres: Gaussians of the floor are as thick as wide; feet shall stand on them, not in them."""
 
 
 def points_in_view(photos: Photos, count: int, generator: np.random.Generator) -> np.ndarray:
@@ -24,32 +22,7 @@ def points_in_view(photos: Photos, count: int, generator: np.random.Generator) -
     height, width = photos.images.shape[1:3]
     pixels = generator.uniform(size=(count, 2)) * (width, height)
     depths = distance * generator.uniform(0.2, 3.0, size=count)
-    return _unproject(photos, rows, pixels, depths)
-
-
-def floor_and_backdrop(photos: Photos, far: float, *, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points (N, 3) with colours (N, 3) behind random pixels: on the floor, or `far` away.
-
-    For cameras that stand at one place, whose pictures tell nothing of depth: as on a stage, the
-    floor (z = 0, or a little lower) lies right and all the rest hangs behind the people.
-
-    Args:
-        photos: in a z-up world, metres. far: metres, depth of the backdrop.
-    """
-    generator = np.random.default_rng(0)
-    height, width = photos.images.shape[1:3]
-    rows = generator.integers(len(photos), size=count)
-    pixels = generator.uniform(size=(count, 2)) * (width, height)
-    column, row = pixels.astype(int).T
-    if photos.ignored is not None:
-        kept = ~photos.ignored[rows, row, column]
-        rows, pixels, column, row = rows[kept], pixels[kept], column[kept], row[kept]
-    centres = photos.Ts_world_camera[rows, :3, 3]
-    drop = (_unproject(photos, rows, pixels, np.ones(len(rows))) - centres)[:, 2]
-    below = drop < 0
-    depths = np.where(below, -(centres[:, 2] + SUNK) / np.where(below, drop, 1), far)
-    points = _unproject(photos, rows, pixels, np.clip(depths, 0.1, far))
-    return points, photos.images[rows, row, column] / 255
+    return unproject(photos, rows, pixels, depths)
 
 
 def fill_bare(photos: Photos, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -74,7 +47,7 @@ def fill_bare(photos: Photos, points: np.ndarray) -> tuple[np.ndarray, np.ndarra
         if photos.ignored is not None:
             bare &= ~photos.ignored[i][row, column]
         rows = np.full(int(bare.sum()), i)
-        found.append(_unproject(photos, rows, grid[bare], depths[np.asarray(nearest)[bare]]))
+        found.append(unproject(photos, rows, grid[bare], depths[np.asarray(nearest)[bare]]))
         colours.append(photos.images[i][row[bare], column[bare]] / 255)
     return np.concatenate(found), np.concatenate(colours)
 
@@ -90,7 +63,7 @@ def _project(photos: Photos, i: int, points: np.ndarray) -> tuple[np.ndarray, np
     return pixels[inside], camera[inside, 2]
 
 
-def _unproject(
+def unproject(
     photos: Photos, rows: np.ndarray, pixels: np.ndarray, depths: np.ndarray
 ) -> np.ndarray:
     """World points (N, 3) at depths (N,) behind pixels (N, 2) of pictures `rows` (N,)."""

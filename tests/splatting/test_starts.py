@@ -6,9 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from splatting.paths import look_at
-from splatting.photos import Photos
-from splatting.starts import SUNK, fill_bare, floor_and_backdrop, points_in_view
+from splatting.starts import fill_bare, points_in_view
 from tests.splatting.scenes import cloud
 from tests.splatting.test_training import HEIGHT, WIDTH, photos_of
 
@@ -47,24 +45,3 @@ def test_what_is_ignored_is_not_filled() -> None:
     ignored = np.ones(photos.images.shape[:3], bool)
     more, colours = fill_bare(replace(photos, ignored=ignored), cloud(3).means.numpy())
     assert len(more) == len(colours) == 0
-
-
-def test_what_one_camera_sees_becomes_a_floor_and_a_backdrop() -> None:
-    far, K = 6.0, np.array([[40.0, 0, 32], [0, 40.0, 24], [0, 0, 1]])
-    T = look_at(np.array([[0.0, -4.0, 1.5]]), np.array([0.0, 0.0, 0.8]), np.array([0, 0, 1.0]))
-    images = np.zeros((2, 48, 64, 3), np.uint8)
-    images[:, :, :32] = 255
-    ignored = np.zeros((2, 48, 64), bool)
-    ignored[:, 20:30] = True
-    photos = Photos(
-        images=images, Ts_world_camera=np.repeat(T, 2, 0), Ks=np.repeat(K[None], 2, 0),
-        names=("a", "b"), ignored=ignored,
-    )  # fmt: skip
-    points, colours = floor_and_backdrop(photos, far, count=600)
-    camera = (points - T[0, :3, 3]) @ T[0, :3, :3]
-    on_floor, behind = np.isclose(points[:, 2], -SUNK), np.isclose(camera[:, 2], far)
-    assert (on_floor | behind).all() and on_floor.sum() > 100 and behind.sum() > 100
-    assert (points[:, 2] > -SUNK - 1e-9).all(), "nothing lies below the floor"
-    pixel = camera[:, :2] / camera[:, 2:] * 40 + K[:2, 2]
-    assert ((pixel[:, 0] < 32) == (colours[:, 0] == 1)).all(), "colours are the pictures' own"
-    assert not ((pixel[:, 1] > 20) & (pixel[:, 1] < 30)).any(), "people are no part of the place"
