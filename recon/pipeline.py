@@ -29,7 +29,7 @@ from recon.runner import (
 )
 from recon.video import VideoConfig, VideoReader, open_source
 
-FORMATS_OF_PEOPLE = ("npz", "bvh", "obj", "ply")
+FORMATS_OF_PEOPLE = ("npz", "smpl", "bvh", "obj", "ply", "trc", "c3d")
 """Formats that hold nothing where nobody was seen."""
 
 CAMERA_FORMATS = ("tum", "colmap", "points")
