@@ -90,8 +90,13 @@ class Lpips:
             for n, (k, shape, *_) in enumerate(_LAYERS)
         ]
 
+    @torch.no_grad()
     def __call__(self, rendered: Tensor, photo: Tensor) -> float:
-        """The distance of two (H, W, 3) pictures in 0 to 1.
+        """The distance of two (H, W, 3) pictures in 0 to 1; raises as `distance` does."""
+        return float(self.distance(rendered, photo))
+
+    def distance(self, rendered: Tensor, photo: Tensor) -> Tensor:
+        """The same as a tensor () that gradients pass through, on the pictures' device.
 
         Raises:
             InputError: they are smaller than MIN_SIDE.
@@ -100,18 +105,17 @@ class Lpips:
             raise InputError(
                 f"expected pictures of {MIN_SIDE} px or more for LPIPS, got {tuple(photo.shape)}"
             )
-        shift, scale = torch.tensor(_SHIFT), torch.tensor(_SCALE)
+        device = photo.device
+        shift, scale = (torch.tensor(t, device=device) for t in (_SHIFT, _SCALE))
         pair = (2 * torch.stack([rendered, photo]) - 1 - shift) / scale
-        features, total = pair.movedim(-1, 1).float(), 0.0
-        with torch.no_grad():
-            for (weight, bias, linear), (*_, stride, padding, pooled) in zip(
-                self._layers, _LAYERS, strict=True
-            ):
-                if pooled:
-                    features = max_pool2d(features, 3, 2)
-                features = relu(conv2d(features, weight, bias, stride, padding))
-                unit = features / (features.norm(dim=1, keepdim=True) + 1e-10)
-                total += float(conv2d((unit[:1] - unit[1:]) ** 2, linear).mean())
+        features, total = pair.movedim(-1, 1).float(), torch.zeros((), device=device)
+        for tensors, (*_, stride, padding, pooled) in zip(self._layers, _LAYERS, strict=True):
+            weight, bias, linear = (t.to(device) for t in tensors)
+            if pooled:
+                features = max_pool2d(features, 3, 2)
+            features = relu(conv2d(features, weight, bias, stride, padding))
+            unit = features / (features.norm(dim=1, keepdim=True) + 1e-10)
+            total = total + conv2d((unit[:1] - unit[1:]) ** 2, linear).mean()
         return total
 
 

@@ -44,7 +44,7 @@ OFFSET_UNIT = 0.02
 FEATURE_DEVIATION = 0.01
 OUTPUTS = (3, 1, 3)
 """Of the decoder's heads: offset, size, colour."""
-KERNEL = 5
+SMOOTHERS, KERNEL = 3, 5
 MOVED_SCALE = 0.3
 """Metres of a move that counts as one."""
 LEVELS = 4
@@ -113,12 +113,7 @@ class AvatarNetwork(nn.Module):
         size, channels = shape.feature_resolution, shape.channels
         self.features = nn.Parameter(FEATURE_DEVIATION * torch.randn(1, channels, size, size))
         self.colours = nn.Parameter(torch.logit(homes.colours, eps=0.01))
-        self.smooth = nn.Sequential(
-            *(nn.Conv2d(channels, channels, KERNEL, padding=KERNEL // 2, bias=False)
-              for _ in range(3))
-        )  # fmt: skip
-        for layer in self.smooth:
-            nn.init.dirac_(layer.weight)
+        self.smooth = nn.Sequential(*(_unchanged(channels) for _ in range(SMOOTHERS)))
         self.trunk = _decoder(channels + 2, shape.hidden)
         self.heads = nn.ModuleList(_head(shape.hidden, width) for width in OUTPUTS)
         self.encoder: PoseEncoder | None = None
@@ -297,6 +292,13 @@ def restore(arrays: dict[str, np.ndarray]) -> PosedAppearance:
     except RuntimeError as error:
         raise ValueError(str(error).splitlines()[-1].strip()) from error
     return PosedAppearance(network)
+
+
+def _unchanged(channels: int) -> nn.Conv2d:
+    """A convolution that lets everything pass before it has learned."""
+    layer = nn.Conv2d(channels, channels, KERNEL, padding=KERNEL // 2, bias=False)
+    nn.init.dirac_(layer.weight)
+    return layer
 
 
 def _decoder(inputs: int, hidden: int) -> nn.Sequential:

@@ -93,6 +93,15 @@ def test_more_noise_is_farther(pictures, weights) -> None:
     assert near["lpips"] < far["lpips"]
 
 
+def test_gradients_of_lpips_lead_to_the_photograph(pictures, weights) -> None:
+    noisy, photo = (torch.from_numpy(p.astype(np.float32) / 255) for p in pictures)
+    lpips, moving = Lpips(*weights), noisy.clone().requires_grad_()
+    distance = lpips.distance(moving, photo)
+    (by,) = torch.autograd.grad(distance, moving)
+    assert float(distance) == pytest.approx(lpips(noisy, photo))
+    assert lpips(noisy - 1e-3 * by / by.norm() * noisy.norm(), photo) < float(distance)
+
+
 def test_wrong_pictures_and_weights_are_refused(pictures, weights, tmp_path: Path) -> None:
     noisy, photo = pictures
     with pytest.raises(InputError, match="expected pictures of one size"):
