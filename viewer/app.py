@@ -173,6 +173,8 @@ class ViewerWindow:
         seconds = float(self.times[self.frame] - self.times[0])
         for other in others:
             other.show(frame_at(other.world.times, seconds))
+        for viewport in self.viewports:
+            viewport.smooth(not self.playing)
         self.panel.update()
         self._redraw()
 
@@ -181,14 +183,16 @@ class ViewerWindow:
         self.window.post_redraw()
 
     def _tick(self) -> bool:
-        if self.playing:
-            before = self.frame
-            if self.playback.tick(time.monotonic()) != before:
-                self._show()
+        was, before = self.playing, self.frame
+        changed = self.playback.tick(time.monotonic()) != before or self.playing != was
+        if changed:
+            self._show()
         for other in self.viewports[1:]:
             if self.viewports[0].view != "video":
                 other.copy_camera(self.viewports[0])
-        if self.playing or self.recorder.busy or time.monotonic() < self._redraw_until:
+        # While it plays, the next frame takes the place of a redraw that was dropped.
+        again = self.recorder.busy or time.monotonic() < self._redraw_until
+        if changed or (again and not self.playing):
             for viewport in self.viewports:
                 viewport.widget.force_redraw()
             return True

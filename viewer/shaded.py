@@ -22,11 +22,11 @@ class ShadedBody:
 
     def __init__(self, rig: Rig, color: tuple[int, int, int]) -> None:
         self.rig, self.color = rig, np.asarray(color, np.float32) / 255
-        self._weights = rig.dense_weights()
+        self._weights = np.ascontiguousarray(rig.dense_weights().T)
         bind = np.asarray(rig.bind_vertices, np.float32)
+        self._bind = np.ascontiguousarray(bind.T)
         normals = vertex_normals(np.asarray(bind, float), rig.faces)
-        self._bind = np.concatenate([bind, np.ones((len(bind), 1), np.float32)], axis=1)
-        self._normals = normals.astype(np.float32)
+        self._normals = np.ascontiguousarray(normals.T, np.float32)
 
     def at(self, poses: BodyPoses, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Vertices (V, 3) metres and RGB colours (V, 3) in 0 to 1, float32, at a row of poses."""
@@ -35,11 +35,16 @@ class ShadedBody:
         T = self.rig.Ts_joint_bind
         linear = rotations[0] @ T[:, :3, :3]
         shift = np.einsum("jab,jb->ja", rotations[0], T[:, :3, 3]) + positions[0]
-        moves = np.concatenate([linear, shift[..., None]], axis=-1).astype(np.float32)
-        blended = (self._weights @ moves.reshape(NUM_JOINTS, 12)).reshape(-1, 3, 4)
-        vertices = (blended @ self._bind[..., None])[..., 0]
-        # n . lamp for the turned normal n = M n0 is n0 . (M^T lamp).
-        lamp = np.einsum("vab,a->vb", blended[..., :3], _LAMP)
-        lit = np.maximum(np.einsum("vb,vb->v", lamp, self._normals), 0)
+        # n . lamp for the turned normal n = M n0 is n0 . (M^T lamp), which blends as M does.
+        lamp = np.einsum("jab,a->jb", linear, _LAMP)
+        moves = np.concatenate([linear.reshape(NUM_JOINTS, 9), shift, lamp], axis=1)
+        m = moves.T.astype(np.float32) @ self._weights
+        x, y, z = self._bind
+        vertices = np.stack(
+            [m[3 * a] * x + m[3 * a + 1] * y + m[3 * a + 2] * z + m[9 + a] for a in range(3)],
+            axis=1,
+        )
+        n = self._normals
+        lit = np.maximum(m[12] * n[0] + m[13] * n[1] + m[14] * n[2], 0)
         shade = _DARK + (_BRIGHT - _DARK) * lit
         return vertices, np.minimum(shade[:, None] * self.color, 1)

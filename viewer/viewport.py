@@ -13,9 +13,22 @@ from viewer import views
 from viewer.screenshot import BACKGROUND, FOV_DEG
 from viewer.stage import Content, Stage
 
+_SAMPLES = 4
 _UNDECODED = np.round(255 * (np.arange(256) / 255) ** (1 / 2.2)).astype(np.uint8)
 """Of what stands behind a scene, and only of that, Filament takes sRGB to be linear light."""
 _PLAIN = [*(_UNDECODED[list(BACKGROUND)] / 255), 1.0]
+
+
+def draw_plainly(target: Any) -> None:
+    """Plain colours straight to the screen, without Filament's light, tones and shadows.
+
+    A software graphics card draws an Open3DScene so at four times the rate.
+    """
+    target.view.set_post_processing(False)
+    target.view.set_ambient_occlusion(False)
+    target.view.set_shadowing(False)
+    target.scene.enable_sun_light(False)
+    target.scene.enable_indirect_light(False)
 
 
 class Viewport:
@@ -33,11 +46,7 @@ class Viewport:
         self.widget = open3d.visualization.gui.SceneWidget()
         self.target = open3d.visualization.rendering.Open3DScene(renderer)
         self.widget.scene = self.target
-        # Plain colours straight to the screen: a software graphics card draws them at four times
-        # the rate of Filament's light, tone mapping and smoothing.
-        self.target.view.set_post_processing(False)
-        self.target.scene.enable_sun_light(False)
-        self.target.scene.enable_indirect_light(False)
+        draw_plainly(self.target)
         self.stage = Stage(open3d, self.target, content, scaling)
         low, high = self.world.bounds
         self._bounds = open3d.geometry.AxisAlignedBoundingBox(low - 1, high + 1)
@@ -107,6 +116,10 @@ class Viewport:
             (model[:3, 3] - model[:3, 2]).astype(np.float32), model[:3, 3].astype(np.float32),
             model[:3, 1].astype(np.float32),
         )  # fmt: skip
+
+    def smooth(self, on: bool) -> None:
+        """Smooth edges, at three times the cost, or jagged ones."""
+        self.target.view.set_sample_count(_SAMPLES if on else 1)
 
     def picture(self, done: Callable[[np.ndarray], None]) -> None:
         """Calls `done` with the next drawn picture (H, W, 3) uint8 RGB."""
