@@ -40,7 +40,7 @@ class VideoSplatOptions(SplatOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_range("--frames", self.frames, 4, 1000, "frames")
+        check_range("--frames", self.frames, 4, 600, "frames")
         check_range("--start", self.start, 0, 1e6, "seconds")
         check_range("--height", self.height, 32, 2160, "pixels")
         check_range("--stereo", self.stereo, 0, 10, "metres")

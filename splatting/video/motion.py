@@ -13,10 +13,12 @@ from recon.core.errors import InputError
 from recon.core.geometry import Array
 
 POLYNOMIALS = 3
-FASTEST_HZ, LEAST_HARMONICS = 4.0, 2
-SMOOTHNESS, REST = 3e-6, 1e-5
-"""Weights of a fitted curve's squared second derivative by u, and of its squared coefficients,
+FASTEST_HZ, LEAST_HARMONICS, MOST_HARMONICS = 4.0, 2, 60
+SMOOTHNESS, REST = 0.1, 1e-5
+"""Weights of a fitted curve's squared acceleration, per frame², and of its squared coefficients,
 against its squared error."""
+NORMAL_NUMBERS = 4_000_000
+"""Of normal matrices that are solved at once: 32 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +48,11 @@ class MotionBasis:
 
     @classmethod
     def of(cls, times: Array) -> MotionBasis:
-        """For frames at these times: frequencies to 4 Hz, a third of the frames' number at most."""
+        """For frames at these times: frequencies to 4 Hz (of more than 15 s to less), but no more
+        terms than about a third of the frames."""
         duration = float(times[-1] - times[0])
         harmonics = math.ceil(FASTEST_HZ * duration)
-        most = max(0, (len(times) - POLYNOMIALS) // 6)
+        most = min(MOST_HARMONICS, max(0, (len(times) - POLYNOMIALS) // 6))
         return cls(
             start=float(times[0]), end=float(times[-1]),
             polynomials=min(POLYNOMIALS, len(times) - 1),
@@ -94,12 +97,15 @@ def fit_motion(
         rest: weight of the squared coefficients.
     """
     columns = np.concatenate((np.ones((len(times), 1)), basis.values(times)), axis=1)
-    bent = np.concatenate((np.zeros((len(times), 1)), basis.values(times, derivative=2)), axis=1)
+    frame = 2 * float(np.median(np.diff(times))) / (basis.end - basis.start)
+    accelerations = basis.values(times, derivative=2) * frame**2
+    bent = np.concatenate((np.zeros((len(times), 1)), accelerations), axis=1)
     held = np.append(1e-9, np.full(basis.terms, rest))
     stiffness = SMOOTHNESS * bent.T @ bent + np.diag(held)
     solved = np.empty((len(places), columns.shape[1], places.shape[2]))
     outer = (columns[:, :, None] * columns[:, None, :]).reshape(len(times), -1)
-    for rows in np.array_split(np.arange(len(places)), max(1, len(places) // 4096)):
+    blocks = len(places) * columns.shape[1] ** 2 // NORMAL_NUMBERS + 1
+    for rows in np.array_split(np.arange(len(places)), blocks):
         w = weights[rows].astype(float)
         normal = (w @ outer).reshape(len(rows), *stiffness.shape) + stiffness
         right = np.einsum("tb,ntd->nbd", columns, w[..., None] * places[rows])

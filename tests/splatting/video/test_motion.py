@@ -46,6 +46,15 @@ def test_a_curve_goes_through_its_track_and_straight_on_where_nobody_saw_it() ->
     assert np.abs(curve - places).max() < 1.5
 
 
+def test_fast_motion_is_kept_in_a_long_clip() -> None:
+    times = np.arange(300) / 30
+    swing = 20 * np.sin(2 * np.pi * 3 * times)[None, :, None]
+    basis = MotionBasis.of(times)
+    centre, weights = fit_motion(basis, times, swing, np.ones((1, 300)))
+    curve = centre[:, None] + np.swapaxes(weights @ basis.values(times).T, 1, 2)
+    assert np.abs(curve - swing).max() < 1.5
+
+
 def test_a_track_of_one_frame_stands_still() -> None:
     places = np.full((1, 41, 1), 7.0)
     weights = np.zeros((1, 41))
