@@ -40,12 +40,15 @@ def load(source: str, *, fps: float, frames: int, width: int, height: int) -> No
 
 def write_fbx(target: str) -> None:
     """Everything, baked at every frame; metres become FBX's centimetres."""
+    armatures = [item for item in bpy.data.objects if item.type == "ARMATURE"]
+    if not bpy.data.cameras and len(armatures) == 1:
+        # A character alone: Unreal takes an object of any other name for one more bone.
+        armatures[0].name = "Armature"
     # The present frame becomes the bind pose: one before the clip, when everybody has a size.
     before = -10
-    for item in bpy.data.objects:
-        if item.type == "ARMATURE":
-            item.scale = (1.0, 1.0, 1.0)
-            item.keyframe_insert(data_path="scale", frame=before)
+    for item in armatures:
+        item.scale = (1.0, 1.0, 1.0)
+        item.keyframe_insert(data_path="scale", frame=before)
     bpy.context.scene.frame_set(before)
     bpy.ops.export_scene.fbx(
         filepath=target, add_leaf_bones=False, bake_anim_use_all_actions=False,

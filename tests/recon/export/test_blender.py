@@ -66,8 +66,7 @@ def test_fbx_takes_a_rate_and_a_skeleton(vfr_scene, tmp_path, seen_by_blender):
     (path,) = blender.export_fbx(vfr_scene, tmp_path, options)
     assert path.name == "person1_mixamo.fbx"
     seen = seen_by_blender(path, vfr_scene, 23.976)
-    bones = next(value for name, value in seen.items() if name.endswith(".bones"))
-    heads = next(value for name, value in seen.items() if name.endswith(".heads"))
+    bones, heads = seen["Armature.bones"], seen["Armature.heads"]
     assert set(bones) == set(target_skeleton("mixamo").names)
     joints = export_people(vfr_scene, 23.976)[0].motion.joints_world[list(FRAMES)]
     order = [list(bones).index(name) for name in target_skeleton("mixamo").names]
