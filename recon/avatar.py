@@ -23,9 +23,11 @@ from recon.core.storage import write_atomic
 from recon.options_avatars import AvatarOptions
 from recon.performers import AVATARS
 from recon.runner import Silent, Watcher
+from recon.splat_results import ALEXNET
 
 if TYPE_CHECKING:
     from splatting.avatars.avatar import Avatar
+    from splatting.avatars.network_training import Perceptual
     from splatting.avatars.photos import AvatarPhotos
     from splatting.avatars.training import AvatarConfig, AvatarResult, AvatarStatus, Watch
 
@@ -60,6 +62,7 @@ def avatar(
         watcher.note(f"avatar: {note}")
     train, held_out = person.photos.split(options.held_out)
     width = train.size[0]
+    perceptual = _perceptual(width, watcher) if options.mode == "network" else None
     with watcher.stage("avatar", f"{len(train)} pictures of {width}x{width}") as progress:
 
         def watch(status: AvatarStatus) -> None:
@@ -67,7 +70,9 @@ def avatar(
             progress(round(1000 * status.progress), 1000)
 
         started = time.process_time()
-        result = _train(person.rig, train, options, watch, source=str(scene.video.path))
+        result = _train(
+            person.rig, train, options, watch, source=str(scene.video.path), perceptual=perceptual
+        )
         cpu = time.process_time() - started
     with watcher.stage("measure", f"{len(held_out) if held_out else 0} held-out pictures"):
         return _write(result, train, held_out, out, options=options, cpu=cpu, notes=person.notes)
@@ -90,8 +95,9 @@ def training_config(options: AvatarOptions) -> AvatarConfig:
 
 
 def _train(
-    rig: Rig, photos: AvatarPhotos, options: AvatarOptions, watch: Watch, *, source: str
-) -> AvatarResult:
+    rig: Rig, photos: AvatarPhotos, options: AvatarOptions, watch: Watch, *, source: str,
+    perceptual: Perceptual | None,
+) -> AvatarResult:  # fmt: skip
     """By the trainer of the mode, on CUDA where there is one that gsplat can use."""
     import torch
 
@@ -102,12 +108,27 @@ def _train(
         "device": "cuda" if on_cuda else "cpu",
     }  # fmt: skip
     if options.mode == "network":
-        from splatting.avatars.network_training import train_network
+        from splatting.avatars.network_training import NetworkConfig, train_network
 
-        return train_network(rig, photos, config, watch, **about)
+        assert isinstance(config, NetworkConfig)
+        return train_network(rig, photos, config, watch, perceptual=perceptual, **about)
     from splatting.avatars.training import train_avatar
 
     return train_avatar(rig, photos, config, watch, **about)
+
+
+def _perceptual(side: int, watcher: Watcher) -> Perceptual | None:
+    """LPIPS as a loss, where its network is on this machine; else None, which the user is told."""
+    import torch
+
+    from recon.evaluate.images import MIN_SIDE, Lpips
+
+    file = Path(torch.hub.get_dir()) / "checkpoints" / ALEXNET
+    if side < MIN_SIDE or not file.is_file():
+        watcher.note(f"avatar: trained without LPIPS, which needs torchvision's {ALEXNET} and "
+                     f"pictures of {MIN_SIDE} px")  # fmt: skip
+        return None
+    return Lpips(file).distance
 
 
 def _write(

@@ -74,6 +74,16 @@ def test_a_scene_becomes_an_avatar_with_its_figures(scene: Scene) -> None:
     assert sheet is not None and sheet.shape[0] > 2 * figures["size"]
 
 
+def test_the_networks_mode_leaves_looks_that_depend_on_the_pose(
+    scene: Scene, tmp_path: Path
+) -> None:
+    short = [*SHORT[2:], "--iterations", "8"]
+    assert call(["avatar", scene.path, "--mode", "network", "--out", tmp_path, *short]) == 0
+    avatar = load_avatar(tmp_path / "person_1.npz")
+    assert avatar.neural is not None
+    assert json.loads((tmp_path / "person_1.json").read_text())["mode"] == "network"
+
+
 @pytest.mark.parametrize(
     ("args", "told"),
     [
