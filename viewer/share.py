@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
@@ -14,7 +12,7 @@ import numpy as np
 from recon.core.errors import InputError
 from recon.core.geometry import Array
 from viewer.splats import HOST, PORT
-from viewer.web import look_first, open_server
+from viewer.web import close_server, look_first, open_server
 from viewer.web_world import WebContent, WebWorld
 
 MEGABYTE = 1_000_000
@@ -120,8 +118,7 @@ def record(content: WebContent, detail: Detail) -> SharedPage:
         serializer.insert_sleep(float(np.median(steps)) if len(steps) else 0.0)
         html = serializer.as_html()
     finally:
-        with redirect_stdout(io.StringIO()):
-            server.stop()
+        close_server(server)
     assert _TITLE in html
     span = float(times[moments[-1]] - times[moments[0]])
     return SharedPage(

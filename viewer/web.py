@@ -59,6 +59,12 @@ def open_server(*, host: str, port: int, label: str) -> ViserServer:
         return viser.ViserServer(host=host, port=port, label=label, verbose=False)
 
 
+def close_server(server: ViserServer) -> None:
+    """Stops a server without a word."""
+    with redirect_stdout(io.StringIO()):
+        server.stop()
+
+
 def look_first(server: ViserServer, world: World, *, largest: float = LARGEST_START) -> None:
     """Sets where a browser first looks from; see `World.start`."""
     eye, target = world.start(fov_deg=FOV_DEG, largest=largest)
@@ -144,8 +150,7 @@ class WebViewer:
         """Stops the server."""
         self._closed.set()
         self._thread.join()
-        with redirect_stdout(io.StringIO()):
-            self._server.stop()
+        close_server(self._server)
 
     def __enter__(self) -> WebViewer:
         return self

@@ -221,7 +221,7 @@ class WebWorld:
         self._frustum = self._api.add_camera_frustum(
             "/camera", vertical_fov(world), (k.width / k.fx) / (k.height / k.fy),
             scale=self._frustum_scale(_FRUSTUM_DEPTH), color=CAMERA_COLOR, thickness=_LINE,
-            format="jpeg", jpeg_quality=80,
+            format="jpeg", jpeg_quality=80, cast_shadow=False, receive_shadow=False,
         )  # fmt: skip
         self._keep("camera", self._frustum)
         self._path, lines = None, _line_points(world.camera_path())
