@@ -15,7 +15,7 @@ MIRROR = np.array([-1.0, 1.0, 1.0])
 FAR = 2.5
 """Distances between texels within which a mirrored place counts as the same."""
 PULL = 1e-4
-"""Of the seen places' mean, for parts of which nothing was seen."""
+"""Of the nearest known place, for parts that are no neighbours of any."""
 
 
 def fill_unseen(
@@ -41,7 +41,7 @@ def fill_unseen(
     looks[rows, terms + 3 : terms + 6] *= MIRROR
     known[rows] = True
     if not known.all():
-        looks = _smoothed(looks, known, pairs)
+        looks = _smoothed(looks, known, pairs, binding.rest_points)
     fresh = torch.from_numpy(looks.astype(np.float32))
     unseen = torch.from_numpy(~seen)[:, None]
     scales = torch.exp(fresh[:, terms : terms + 3]) * torch.from_numpy(spacing)
@@ -69,7 +69,9 @@ def _twins(binding: SurfaceBinding, seen: np.ndarray) -> tuple[np.ndarray, np.nd
     return rows[kept], np.flatnonzero(seen)[at[kept]]
 
 
-def _smoothed(values: np.ndarray, known: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+def _smoothed(
+    values: np.ndarray, known: np.ndarray, pairs: np.ndarray, points: np.ndarray
+) -> np.ndarray:
     """Values (N, D), the unknown rows as smooth as can be (harmonic on the neighbours' graph)."""
     count = len(values)
     a, b = pairs.T
@@ -79,7 +81,8 @@ def _smoothed(values: np.ndarray, known: np.ndarray, pairs: np.ndarray) -> np.nd
     laplacian = (diags(np.asarray(graph.sum(axis=1)).ravel()) - graph).tocsr()
     free = np.flatnonzero(~known)
     system = laplacian[free][:, free] + PULL * diags(np.ones(len(free)))
-    right = -laplacian[free][:, known] @ values[known] + PULL * values[known].mean(axis=0)
+    nearest = KDTree(points[known]).query(points[free])[1]
+    right = -laplacian[free][:, known] @ values[known] + PULL * values[known][nearest]
     out = values.copy()
     out[free] = np.asarray(spsolve(system.tocsc(), right)).reshape(len(free), -1)
     return out

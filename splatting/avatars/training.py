@@ -31,7 +31,7 @@ from splatting.losses import photo_loss, psnr
 from splatting.rasterize import rasterize
 
 LIGHT_RATE, GAIN_RATE = 5e-3, 1e-3
-LIGHT_WEIGHT, GAIN_WEIGHT = 1e-4, 1e-2
+LIGHT_WEIGHT, GAIN_WEIGHT = 3e-4, 1e-2
 OFFSET_SCALE = 0.02
 """Metres from the body that count as one."""
 SEEN = 0.25
@@ -69,10 +69,10 @@ class AvatarConfig:
     even_weight: float = 0.01
     stretch_weight: float = 0.002
     offset_weight: float = 0.002
-    smooth_weight: float = 0.02
+    smooth_weight: float = 0.01
     refine_motion: bool = True
-    turn_rate: float = 2e-3
-    shift_rate: float = 1e-3
+    turn_rate: float = 5e-3
+    shift_rate: float = 2.5e-3
     light: bool = True
     exposure: bool = True
     backend: str = "auto"
