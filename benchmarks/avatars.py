@@ -57,7 +57,10 @@ def measure(quick: bool, pictures: Path | None) -> Iterator[Row]:
         "motion": partial(motion_rows, quick),
     }
     if not quick:
+        from benchmarks.avatars_network import measure as measure_network  # which imports this
+
         sections |= {
+            "network": partial(measure_network, quick, pictures),
             "video": partial(measure_video, quick, pictures),
             "clips": partial(clip_rows, pictures),
         }
