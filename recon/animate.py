@@ -49,9 +49,13 @@ def animate(
     watcher = watcher or Silent()
     write = _writer(out)
     avatar = find_avatar(source, options.person)
+    person = options.motion_person
+    own = source.resolve()
+    if person is None and Path(motion).resolve() in (own, own.parent.parent):
+        person = avatar.track_id  # in the scene that it was made from, its own
     clip = find_motion(
-        motion, rig_of(avatar), person=options.motion_person, seconds=options.seconds,
-        fps=options.fps or FPS, seed=options.seed,
+        motion, rig_of(avatar), person=person, seconds=options.seconds, fps=options.fps or FPS,
+        seed=options.seed,
     )  # fmt: skip
     times = _moments(clip.times, options, own=options.fps is None and out.suffix == ".npz")
     acting = performer(avatar, clip.at(times))

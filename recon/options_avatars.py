@@ -56,7 +56,8 @@ class AnimateOptions:
     person: Annotated[int | None, arg(metavar="ID")] = None
     """Of a scene, whose avatar; by default the first that there is."""
     motion_person: Annotated[int | None, arg(metavar="ID")] = None
-    """Of a scene, whose motion; by default its first person's."""
+    """Of a scene, whose motion; by default the avatar's own, or in another scene its first
+    person's."""
     path: Literal["follow", "fixed", "turntable"] = "follow"
     """The video's camera: follow goes along, fixed sees the whole motion from one place,
     turntable circles around the person."""

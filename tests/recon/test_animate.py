@@ -58,6 +58,22 @@ def test_its_own_motion_is_what_the_scene_shows(scene: Scene, tmp_path: Path) ->
         torch.testing.assert_close(found.sh, expected.sh, atol=1e-5, rtol=0)
 
 
+def test_by_default_everybody_does_what_they_did_themselves(tmp_path: Path) -> None:
+    scene = make_scene(tmp_path / "two", num_people=2, num_frames=12, size=(64, 48))
+    add_avatars(scene)
+    for k, source in ((1, scene.path), (0, scene.path / "avatars" / "person_1.npz")):
+        chosen = ["--person", "2"] if k else []
+        out = tmp_path / f"{k}.npz"
+        assert call(["animate", source, scene.path, "-o", out, *chosen]) == 0
+        with np.load(out) as data:
+            found = data["root_world"]
+        np.testing.assert_array_equal(found, scene.world_motions[k].poses_world.root)
+    out = tmp_path / "other.npz"
+    assert call(["animate", scene.path, scene.path, "-o", out, "--motion-person", "2"]) == 0
+    with np.load(out) as data:
+        assert len(data["times"]) == len(scene.world_motions[1].frame_idx)
+
+
 def test_one_rigged_file_is_the_avatar_and_its_motion(scene: Scene, tmp_path: Path) -> None:
     out = tmp_path / "rigged.npz"
     assert call(["animate", scene.path, scene.path, "-o", out]) == 0
