@@ -128,7 +128,7 @@ def _end(case: Odd) -> dict[str, Any]:
             "name": case.name,
             "code": code,
             "message": lines[-1] if lines else "",
-            "problem": _problem(code, output, lines) or _left_behind(folder, files, code),
+            "problem": _problem(code, output, lines) or _left_behind(folder, files, args[0], code),
             "seconds": time.monotonic() - started,
             "cpu": time.process_time() - cpu,
         }
@@ -187,7 +187,7 @@ def _listing(folder: Path) -> set[Path]:
     return {p for p in folder.rglob("*") if not p.is_dir()}
 
 
-def _left_behind(folder: Path, before: set[Path], code: int) -> str | None:
+def _left_behind(folder: Path, before: set[Path], command: object, code: int) -> str | None:
     """What is half-written or lost, or a scene that does not open."""
     from recon.core.errors import ReconError
     from recon.core.scene import Scene
@@ -202,7 +202,7 @@ def _left_behind(folder: Path, before: set[Path], code: int) -> str | None:
     for place in made:
         try:
             scene = Scene.open(place)
-            if code == 0 and "video" in scene.manifest["stages"]:
+            if code == 0 and command == "run":
                 _ = scene.tracks, scene.camera, scene.world_motions
         except ReconError as error:
             return f"a scene that does not open: {error}"[:200]

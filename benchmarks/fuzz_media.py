@@ -45,7 +45,7 @@ def media_cases() -> Iterator[Odd]:
 @cache
 def person(source: str = "dancer_static", height: int = 240, count: int = NUM_FRAMES) -> Images:
     """Frames of one or many people, (height, W, 3) uint8 RGB with even sides."""
-    path = DATA / "videos" / f"{source}.mp4"
+    (path,) = (DATA / "videos").glob(f"{source}.*")
     config = VideoConfig(path=str(path), start=1, end=2, max_height=height)
     images = [frame.image for frame in VideoReader.open(path, config)][:count]
     return [image[:, : image.shape[1] // 2 * 2] for image in images]

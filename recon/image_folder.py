@@ -45,8 +45,7 @@ class ImageFolder:
                 continue
             self.fraction = (i + 1) / len(self.paths)
             # EXIF orientation is applied; alpha and a 16-bit depth are dropped.
-            data = np.fromfile(path, np.uint8)
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if len(data) else None
+            image = _decoded(np.fromfile(path, np.uint8))
             rgb = np.empty((0, 0, 3), np.uint8) if image is None else image
             yield Picture(
                 time, image is not None, (rgb.shape[1], rgb.shape[0]), lambda rgb=rgb: rgb
@@ -72,6 +71,14 @@ class ImageFolder:
                 content = hashlib.file_digest(file, "sha256").hexdigest()
             digest.update(f"{path.name} {content}\n".encode())
         return digest.hexdigest()
+
+
+def _decoded(data: np.ndarray) -> np.ndarray | None:
+    """The image (H, W, 3) uint8 RGB in a file's bytes, None where there is none to be had."""
+    try:
+        return cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if len(data) else None
+    except cv2.error:  # larger than OpenCV's own limit, for example
+        return None
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -15,6 +15,7 @@ import numpy as np
 from recon.core.camera import Intrinsics
 from recon.core.errors import InputError, StaleSceneError
 from recon.core.stage import Progress, no_progress
+from recon.core.untrusted import check_text
 from recon.core.video import Frame, VideoInfo
 from recon.pictures import PictureSource
 
@@ -208,6 +209,7 @@ def open_source(config: VideoConfig) -> PictureSource:
         InputError: there is none, or it cannot be read.
     """
     path = Path(config.path)
+    check_text(path)
     if not path.exists():
         raise InputError(f"expected a video file or a folder of images, got {path}: no such file")
     if not (path.is_dir() or path.is_file()):

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,8 +19,8 @@ from recon.core.ground import GroundView
 from recon.core.people import CameraMotion, PersonTrack, WorldMotion, WorldPlacement
 from recon.core.rig import Rig
 from recon.core.stage import Decision, StageReport
-from recon.core.storage import load_items, save_items, write_atomic
-from recon.core.untrusted import check_manifest, read_json
+from recon.core.storage import load_field, load_items, save_items, write_atomic
+from recon.core.untrusted import check_manifest, check_text, read_json
 from recon.core.video import VideoInfo
 
 SCHEMA_VERSION = 1
@@ -79,6 +79,7 @@ class Scene:
             InputError: the path is a file, or a folder that holds something else.
         """
         path = Path(path)
+        check_text(path)
         if (path / "scene.json").exists():
             return cls.open(path)
         if path.exists() and not path.is_dir():
@@ -155,7 +156,9 @@ class Scene:
     @property
     def tracks(self) -> list[PersonTrack]:
         """The people of the scene, most important first; empty if nobody was seen."""
-        return self._load("people", "people.npz", PersonTrack)
+        tracks = self._load("people", "people.npz", PersonTrack)
+        self._check_frames("people", tracks)
+        return tracks
 
     @property
     def camera(self) -> CameraTrajectory:
@@ -177,12 +180,18 @@ class Scene:
     @property
     def camera_motions(self) -> list[CameraMotion]:
         """Fitted bodies in the camera frame."""
-        return self._load("body", "body.npz", CameraMotion)
+        motions = self._load("body", "body.npz", CameraMotion)
+        self._check_frames("body", motions)
+        return motions
 
     @property
     def rigs(self) -> list[Rig]:
         """The skinned body of each motion, in the order of `camera_motions`."""
-        return self._load("body", "rigs.npz", Rig)
+        rigs = self._load("body", "rigs.npz", Rig)
+        people = len(self._track_ids("body", "body.npz"))
+        if len(rigs) != people:
+            raise self._unlike("body", f"a body for each of {people} people", len(rigs))
+        return rigs
 
     @property
     def placement(self) -> WorldPlacement:
@@ -192,7 +201,12 @@ class Scene:
     @property
     def world_motions(self) -> list[WorldMotion]:
         """Bodies in the world frame."""
-        return self._load("world", "world.npz", WorldMotion)
+        motions = self._load("world", "world.npz", WorldMotion)
+        self._check_frames("world", motions)
+        fitted, ids = self._track_ids("body", "body.npz"), [m.track_id for m in motions]
+        if sorted(ids) != sorted(fitted):
+            raise self._unlike("world", f"the people {fitted} who were fitted", ids)
+        return motions
 
     def _load(
         self, stage: StageName, name: str, kind: type, *, optional: bool = False
@@ -210,6 +224,27 @@ class Scene:
             raise StaleSceneError(
                 f"{error}; make it again with: recon run VIDEO --force {stage}"
             ) from error
+
+    def _check_frames(self, stage: StageName, people: Sequence[Any]) -> None:
+        """Raises StaleSceneError for people in frames that the video does not have."""
+        last = max((int(p.frame_idx[-1]) for p in people if len(p.frame_idx)), default=-1)
+        if last >= 0 and last >= (frames := len(self.video.times)):
+            raise self._unlike(
+                stage, f"people in the {frames} frames of the video", f"frame {last}"
+            )
+
+    def _track_ids(self, stage: StageName, name: str) -> list[int]:
+        """The people of a result file, without reading the rest of it."""
+        try:
+            return [int(i) for i in load_field(self.path / name, "track_id")]
+        except (ReconError, TypeError, ValueError) as error:
+            raise self._unlike(stage, "readable files", str(error)) from error
+
+    def _unlike(self, stage: StageName, expected: str, actual: object) -> StaleSceneError:
+        return StaleSceneError(
+            f"expected {expected} in {self.path}, got {actual}; make it again with: "
+            f"recon run VIDEO --force {stage}"
+        )
 
     def save(self, name: str, items: list[Any]) -> None:
         """Writes a stage's result file; call `record` when all of them are written."""

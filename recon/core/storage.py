@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import tempfile
 import types
 import typing
@@ -130,4 +131,17 @@ def load_items(path: Path, kind: type[T]) -> list[T]:
     except ReconError:
         raise
     except Exception as error:  # damage may surface anywhere between the zip and the type
+        raise StaleSceneError(f"expected a readable file {path}, got: {error}") from error
+
+
+def load_field(path: Path, field: str) -> list[Any]:
+    """One scalar field of every item that `save_items` wrote; nothing else is unpacked.
+
+    Raises:
+        StaleSceneError: the file is damaged, or holds something else.
+    """
+    try:
+        arrays = read_arrays(path, re.compile(rf"\d+\.{re.escape(field)}"))
+        return [arrays[f"{i}.{field}"].item() for i in range(len(arrays))]
+    except Exception as error:
         raise StaleSceneError(f"expected a readable file {path}, got: {error}") from error

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
 
 import numpy as np
+
+from recon.core.errors import InputError
 
 _SMALL_BYTES = 256_000_000
 _MAX_RATIO = 100
@@ -19,9 +22,11 @@ _MAX_MEMBERS = 1_000_000
 _MAX_JSON_BYTES = 256_000_000
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
+def read_arrays(path: Path, wanted: re.Pattern[str] | None = None) -> dict[str, np.ndarray]:
     """The arrays of an .npz file by name; nothing is unpacked before its size has been checked.
 
+    Args:
+        wanted: only arrays whose whole name matches.
     Raises:
         OSError, ValueError and others: the file is damaged, holds Python objects, or would unpack
             to more than it may.
@@ -37,10 +42,12 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             )
         arrays = {}
         for member in members:
+            name = member.filename.removesuffix(".npy")
+            if wanted is not None and not wanted.fullmatch(name):
+                continue
             with archive.open(member) as file:
                 _check_header(file, member)
             with archive.open(member) as file:
-                name = member.filename.removesuffix(".npy")
                 arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
         return arrays
 
@@ -84,6 +91,15 @@ def check_inside(name: Any) -> None:
     leads_out = windows.drive or windows.root or posix.is_absolute() or ".." in windows.parts
     if leads_out or ".." in posix.parts:
         raise ValueError(f"expected a file inside the folder, got {name!r:.80}")
+
+
+def check_text(path: Path) -> None:
+    """Raises InputError for a path of bytes that are no text: no file of ours could name it."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        shown = str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+        raise InputError(f"expected a path of readable text, got {shown}; rename it") from None
 
 
 def check_manifest(manifest: Any) -> None:

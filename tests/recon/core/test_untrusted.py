@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -222,3 +223,26 @@ def test_a_lens_says_what_is_wrong() -> None:
         with pytest.raises(InputError, match=next(iter(change))):
             replace(lens, **change)
     assert "0.intrinsics" not in pack(lens)
+
+
+EVIL_PEOPLE: dict[str, tuple[str, str, object, str]] = {
+    "somebody else": ("world.npz", "0.track_id", 7, "world_motions"),
+    "a frame after the last": ("people.npz", "0.frame_idx", np.arange(4) + 1, "tracks"),
+    "an endless frame": ("world.npz", "0.frame_idx", np.arange(4) + 10**9, "world_motions"),
+    "no number": ("body.npz", "0.track_id", "one", "rigs"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "key", "value", "what"), EVIL_PEOPLE.values(), ids=EVIL_PEOPLE)
+def test_files_that_do_not_belong_together_are_refused(
+    tmp_path: Path, name: str, key: str, value: object, what: str
+) -> None:
+    scene = make_scene(tmp_path / "s", num_frames=4)
+    rewrite(scene, name, key, value)
+    with pytest.raises(StaleSceneError, match="--force"):
+        getattr(Scene.open(scene.path), what)
+
+
+def test_paths_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"caf\\udce9"):
+        Scene.create(tmp_path / os.fsdecode(b"caf\xe9"))
