@@ -207,14 +207,19 @@ def read_c3d(path):
 _PROBE = Path(__file__).with_name("blender_probe.py")
 
 
+def need_blender() -> list[str]:
+    """How to run the probe in Blender; skips where there is none."""
+    try:
+        return blender.blender_command(_PROBE)
+    except ReconError as error:
+        pytest.skip(f"needs Blender: {error}")
+
+
 def seen_by_blender(
     path: Path, intrinsics: Intrinsics, *, fps: float, frames: Sequence[int], work: Path
 ) -> dict[str, np.ndarray]:
     """What Blender sees in a file at some of its frames; `blender_probe.py` names the arrays."""
-    try:
-        command = blender.blender_command(_PROBE)
-    except ReconError as error:
-        pytest.skip(f"needs Blender: {error}")
+    command = need_blender()
     out, k = work / "seen.npz", intrinsics
     told = [path, out, fps, k.width, k.height, *frames]
     done = subprocess.run(

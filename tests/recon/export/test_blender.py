@@ -24,6 +24,7 @@ PROBE = Path(__file__).with_name("blender_probe.py")
 @pytest.fixture
 def seen_by_blender(tmp_path_factory):
     """Reads a file in Blender: arrays of what is there at FRAMES."""
+    readers.need_blender()
     work = tmp_path_factory.mktemp("blender")
 
     def read(path, scene, fps=30.0) -> dict[str, np.ndarray]:
