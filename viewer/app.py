@@ -74,8 +74,7 @@ class ViewerWindow:
         self.recorder = recorder
         names = " | ".join(content.world.name for content in contents)
         self.window = self._gui.Application.instance.create_window(f"{names}   (H: help)", *size)
-        scaling = self.window.scaling
-        self.viewports = [Viewport(open3d, self.window.renderer, c, scaling) for c in contents]
+        self.viewports = [Viewport(open3d, self.window, content) for content in contents]
         self.times = contents[0].world.times
         self.playback = Playback(self.times)
         self.panel = Panel(self._gui, self.window.theme.font_size, self)

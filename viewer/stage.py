@@ -97,6 +97,7 @@ class Stage:
         """Shows and hides what lasts as the switches say, and draws the frame again."""
         kinds = {"floor": "floor", "path": "camera", "points": "points", "place": "splats"}
         visible = {name: kind in self.scene_kinds for name, kind in kinds.items()}
+        visible["path"] &= not self.through_camera
         visible |= {f"world_axes{k}": "axes" in self.scene_kinds for k in range(3)}
         for track_id in self._bodies:
             visible[f"trail{track_id}"] = track_id in self.shown["trajectory"]

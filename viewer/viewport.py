@@ -35,19 +35,18 @@ class Viewport:
     """A SceneWidget with a stage.
 
     Args:
-        renderer: the window's. scaling: screen px per logical px.
+        window: Open3D's, that the widget will be in.
     """
 
-    def __init__(
-        self, open3d: ModuleType, renderer: Any, content: Content, scaling: float
-    ) -> None:  # fmt: skip
+    def __init__(self, open3d: ModuleType, window: Any, content: Content) -> None:
+        self._window = window
         self._o3d = open3d
         self.content, self.world = content, content.world
         self.widget = open3d.visualization.gui.SceneWidget()
-        self.target = open3d.visualization.rendering.Open3DScene(renderer)
+        self.target = open3d.visualization.rendering.Open3DScene(window.renderer)
         self.widget.scene = self.target
         draw_plainly(self.target)
-        self.stage = Stage(open3d, self.target, content, scaling)
+        self.stage = Stage(open3d, self.target, content, window.scaling)
         low, high = self.world.bounds
         self._bounds = open3d.geometry.AxisAlignedBoundingBox(low - 1, high + 1)
         self.view: views.View = "free"
@@ -77,7 +76,7 @@ class Viewport:
         """Changes how the window looks at the scene."""
         was, self.view = self.view, view
         self.stage.through_camera = view == "video"
-        self.stage.show(self.frame)
+        self.stage.refresh()
         self.followed = self.followed if followed is None else followed
         if was == "video":
             self._plain_background()
@@ -104,26 +103,37 @@ class Viewport:
             self._target = self._target + step
             self.widget.center_of_rotation = self._target.astype(np.float32)
             model[:3, 3] += step
-            self.target.camera.look_at(
-                (model[:3, 3] - model[:3, 2]).astype(np.float32),
-                model[:3, 3].astype(np.float32), model[:3, 1].astype(np.float32),
-            )  # fmt: skip
+            self._look_along(model)
 
     def copy_camera(self, other: Viewport) -> None:
-        """Looks from where another viewport does."""
-        model = np.asarray(other.target.camera.get_model_matrix(), float)
+        """Looks as another viewport does, from the same place beside the first filming camera.
+
+        Two worlds made of one video differ in origin and heading, their first cameras do not.
+        """
+        first = self.world.Ts_world_camera[0] @ invert_transform(other.world.Ts_world_camera[0])
+        self._look_along(first @ np.asarray(other.target.camera.get_model_matrix(), float))
+
+    def _look_along(self, model: Array) -> None:
+        """Takes a camera's model matrix (4, 4), OpenGL axes."""
+        eye, up = model[:3, 3], model[:3, 1]
         self.target.camera.look_at(
-            (model[:3, 3] - model[:3, 2]).astype(np.float32), model[:3, 3].astype(np.float32),
-            model[:3, 1].astype(np.float32),
-        )  # fmt: skip
+            (eye - model[:3, 2]).astype(np.float32), eye.astype(np.float32), up.astype(np.float32)
+        )
 
     def smooth(self, on: bool) -> None:
         """Smooth edges, at three times the cost, or jagged ones."""
         self.target.view.set_sample_count(_SAMPLES if on else 1)
 
     def picture(self, done: Callable[[np.ndarray], None]) -> None:
-        """Calls `done` with the next drawn picture (H, W, 3) uint8 RGB."""
-        self.target.scene.render_to_image(lambda image: done(np.array(image)[..., :3]))
+        """Calls `done` with the next drawn picture (H, W, 3) uint8 RGB, when it is drawn."""
+        application = self._o3d.visualization.gui.Application.instance
+
+        def drawn(image: Any) -> None:
+            picture = np.array(image)[..., :3]
+            # Not at once: what asks for another picture amid the drawing never gets it.
+            application.post_to_main_thread(self._window, lambda: done(picture))
+
+        self.target.scene.render_to_image(drawn)
         self.widget.force_redraw()
 
     def _plain_background(self) -> None:

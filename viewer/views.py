@@ -17,6 +17,8 @@ VIEW_WORDS: dict[View, str] = {
     "free": "free", "camera": "follow the camera", "person": "follow a person",
     "video": "as filmed, over the video",
 }  # fmt: skip
+_ROOM = 1.2
+"""Radius of the view of a followed person, in those of a ball about them."""
 _BEHIND, _ABOVE, _AHEAD = 2.2, 0.9, 3.0
 """Metres from which a camera is followed, and at which point before it."""
 
@@ -34,7 +36,9 @@ def beside_person(world: World, track_id: int, frame: int) -> tuple[Array, Array
     if row is None:
         return None
     person = _person(world, track_id)
-    return world.aside(person.motion.joints_world[row, :NUM_BODY_JOINTS], frame, fov_deg=FOV_DEG)
+    return world.aside(
+        person.motion.joints_world[row, :NUM_BODY_JOINTS], frame, fov_deg=FOV_DEG, margin=_ROOM
+    )
 
 
 def step_of(world: World, view: View, track_id: int | None, before: int, after: int) -> Array:
