@@ -16,6 +16,13 @@ from tests.synthetic import toy_rig
 KINDS = ("mixamo", "unreal", "vrm")
 
 
+@pytest.fixture(scope="module")
+def characters(scene, tmp_path_factory):
+    """The .glb files of every kind."""
+    out = tmp_path_factory.mktemp("characters")
+    return {kind: glb.export(scene, out, ExportOptions(skeleton=kind)) for kind in KINDS}
+
+
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
@@ -71,8 +78,8 @@ def test_mixamos_arms_and_legs_roll_as_in_mixamos_characters():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_glb_moves_joints_and_mesh_as_ours_do(scene, tmp_path, kind):
-    paths = glb.export(scene, tmp_path, ExportOptions(skeleton=kind))
+def test_glb_moves_joints_and_mesh_as_ours_do(scene, characters, tmp_path, kind):
+    paths = characters[kind]
     assert [path.name for path in paths] == [f"person{k}_{kind}.glb" for k in (1, 2)]
     (ours,) = glb.export(scene, tmp_path)
     whole, target = GltfReader(ours), target_skeleton(kind)
@@ -80,7 +87,7 @@ def test_glb_moves_joints_and_mesh_as_ours_do(scene, tmp_path, kind):
         reader, name = GltfReader(path), f"person{motion.track_id}"
         nodes = [reader.node(joint) for joint in target.names]
         times = scene.video.times[motion.frame_idx]
-        for row in (0, len(times) - 1):
+        for row in (len(times) // 3,):
             at = np.stack([reader.world_matrix(n, times[row] - times[0])[:3, 3] for n in nodes])
             np.testing.assert_allclose(at, motion.joints_world[row] @ R_YUP_ZUP.T, atol=1e-5)
             expected = whole.vertices(name, times[row] - scene.video.times[0])
@@ -90,9 +97,9 @@ def test_glb_moves_joints_and_mesh_as_ours_do(scene, tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_glb_rests_in_the_t_pose_on_the_floor(scene, tmp_path, kind):
+def test_glb_rests_in_the_t_pose_on_the_floor(scene, characters, kind):
     """What a program takes as the rest pose: the nodes' own transforms, without the animation."""
-    path = glb.export(scene, tmp_path, ExportOptions(skeleton=kind))[0]
+    path = characters[kind][0]
     reader, rig, target = GltfReader(path), scene.rigs[0], target_skeleton(kind)
     reader.channels = {}
     rest = np.stack([reader.world_matrix(reader.node(n), 0.0) for n in target.names])
@@ -102,16 +109,16 @@ def test_glb_rests_in_the_t_pose_on_the_floor(scene, tmp_path, kind):
     assert reader.vertices("person1", 0.0)[:, 1].min() == pytest.approx(0, abs=0.02)
 
 
-def test_unreals_root_stands_on_the_origin_above_the_pelvis(scene, tmp_path):
-    reader = GltfReader(glb.export(scene, tmp_path, ExportOptions(skeleton="unreal"))[0])
+def test_unreals_root_stands_on_the_origin_above_the_pelvis(characters):
+    reader = GltfReader(characters["unreal"][0])
     root, pelvis = reader.node("root"), reader.node("pelvis")
     assert reader.parents[pelvis] == root
     np.testing.assert_array_equal(reader.world_matrix(root, 1.0), np.eye(4))
 
 
-def test_vrm_file_is_a_vrm_animation(scene, tmp_path):
+def test_vrm_file_is_a_vrm_animation(characters):
     """The extension's required bones are there and are the nodes of these names."""
-    reader = GltfReader(glb.export(scene, tmp_path, ExportOptions(skeleton="vrm"))[0])
+    reader = GltfReader(characters["vrm"][0])
     extension = reader.gltf.extensions["VRMC_vrm_animation"]
     assert extension["specVersion"] == "1.0"
     assert reader.gltf.extensionsUsed == ["VRMC_vrm_animation"]
@@ -123,8 +130,8 @@ def test_vrm_file_is_a_vrm_animation(scene, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_khronos_validator_finds_nothing(scene, tmp_path, gltf_issues, kind):
-    for path in glb.export(scene, tmp_path, ExportOptions(skeleton=kind)):
+def test_khronos_validator_finds_nothing(characters, gltf_issues, kind):
+    for path in characters[kind]:
         issues = gltf_issues(path)
         assert (issues["numErrors"], issues["numWarnings"]) == (0, 0), issues["messages"]
 
