@@ -14,7 +14,7 @@ from viewer.web_world import WebContent
 from viewer.world import World
 
 pytest.importorskip("viser")
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 _SECONDS = 90
 """That software may take to draw what it should."""
