@@ -34,8 +34,8 @@ class VideoParameters:
         self, curves: Curves, clip: Clip, basis: MotionBasis, *, place_rate: float, device: str
     ) -> None:
         self.clip, self.basis, self.device, self.steps = clip, basis, device, 0
-        self.spacing = curves.spacing
         self.foreground = torch.from_numpy(curves.foreground).to(device)
+        self.spacing = torch.from_numpy(curves.spacing).to(device)
         count, degree = len(curves.places), basis.polynomials
         quats = np.zeros((count, 4))
         quats[:, 0] = 1
@@ -111,7 +111,8 @@ class VideoParameters:
         sources = _nearest(at, foreground, places, self.foreground.cpu().numpy(), usable)
         moved_by = places - self.tables["places"].values.cpu().numpy()
         fresh = np.concatenate((at, places[sources, 2:]), axis=1) - moved_by[sources]
-        size = np.log(NEW_SIZE * self.spacing / self.clip.K[0, 0]) + places[sources, 2]
+        spacing = self.spacing.cpu().numpy()[sources]
+        size = np.log(NEW_SIZE * spacing / self.clip.K[0, 0]) + places[sources, 2]
         taken = torch.from_numpy(sources).to(self.device)
         order = torch.cat((torch.arange(count, device=self.device), taken[: number - len(faint)]))
         rows = torch.cat((faint, torch.arange(count, count + more, device=self.device)))
@@ -128,6 +129,8 @@ class VideoParameters:
         }  # fmt: skip
         self.foreground = self.foreground[order]
         self.foreground[rows] = self.foreground[taken]
+        self.spacing = self.spacing[order]
+        self.spacing[rows] = self.spacing[taken]
         for name, table in self.tables.items():
             if more:
                 table.take(order)

@@ -15,6 +15,8 @@ from splatting.video.motion import MotionBasis, fit_motion
 
 FIRST_SHARE, SOWN_SHARE = 0.45, 0.75
 """Of the Gaussians at the end, how many lie on the first picture that is sown, and on all."""
+FINER = 2.0
+"""How much nearer to each other they lie on the foreground, which has the finer motion."""
 SOWN = 9
 """Pictures that are sown where nothing that was followed from others covers them."""
 GUESS_WEIGHT = 0.02
@@ -30,14 +32,14 @@ class Curves:
 
     Args:
         places: (N, 3) and motions: (N, 3, B), px and log z. colours: (N, 3) in 0 to 1.
-        foreground: (N,) bool. spacing: px between neighbours when they were sown.
+        foreground: (N,) bool. spacing: (N,) px between neighbours when they were sown.
     """
 
     places: Array
     motions: Array
     colours: Array
     foreground: np.ndarray
-    spacing: float
+    spacing: Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,17 +71,19 @@ def followed_curves(
         most: number of Gaussians that there shall be at the end.
     """
     width, height = clip.size
-    spacing = float(np.sqrt(width * height / (FIRST_SHARE * most)))
+    inner = 0.0 if clip.foreground is None else float(clip.foreground.mean())
+    area = width * height * (1 + inner * (FINER**2 - 1))
+    spacing = float(np.sqrt(area / (FIRST_SHARE * most)))
     turns = [
         background_turn(flows[i, i + 1], _foreground_of(clip, i)) for i in range(len(clip) - 1)
     ]
     found: list[_Tracks] = []
     for frame in _sowing_order(len(clip)):
-        seeds = _grid(width, height, spacing, generator)
+        seeds, gaps = _seeds(clip, frame, spacing, generator)
         if found:  # bare: nothing that is seen here lies near
             seen = [t.places[t.weights[:, frame] == 1, frame] for t in found]
             distance, _ = KDTree(np.concatenate(seen)).query(seeds)
-            seeds = seeds[np.asarray(distance) > spacing]
+            seeds = seeds[np.asarray(distance) > gaps]
         room = int(SOWN_SHARE * most) - sum(len(t.places) for t in found)
         if len(seeds) > room:
             seeds = seeds[generator.permutation(len(seeds))[:room]]
@@ -89,10 +93,11 @@ def followed_curves(
         **{name: np.concatenate([getattr(t, name) for t in found])
            for name in _Tracks.__dataclass_fields__}
     )  # fmt: skip
-    return _curves(joined, clip.times, basis, spacing)
+    spacings = np.where(joined.foreground, spacing / FINER, spacing)
+    return _curves(joined, clip.times, basis, spacings)
 
 
-def _curves(tracks: _Tracks, times: Array, basis: MotionBasis, spacing: float) -> Curves:
+def _curves(tracks: _Tracks, times: Array, basis: MotionBasis, spacing: Array) -> Curves:
     places, motions = fit_motion(basis, times, tracks.places, tracks.weights)
     # Depth changes slowly; its measurements jump where a track passes an edge.
     calm = replace(basis, harmonics=0)
@@ -114,6 +119,21 @@ def _sowing_order(count: int) -> list[int]:
     middle = spread[len(spread) // 2]
     return [middle, *(i for i in (0, count - 1) if i != middle),
             *(i for i in spread[1:-1] if i != middle)]  # fmt: skip
+
+
+def _seeds(
+    clip: Clip, frame: int, spacing: float, generator: np.random.Generator
+) -> tuple[Array, Array]:
+    """Points (N, 2) all over a picture, closer on the foreground, and their distances (N,)."""
+    coarse = _grid(*clip.size, spacing, generator)
+    mask = _foreground_of(clip, frame)
+    if mask is None:
+        return coarse, np.full(len(coarse), spacing)
+    fine = _grid(*clip.size, spacing / FINER, generator)
+    outside = coarse[sample(mask, coarse, nearest=True) < 0.5]
+    inside_it = fine[sample(mask, fine, nearest=True) > 0.5]
+    gaps = np.repeat((spacing, spacing / FINER), (len(outside), len(inside_it)))
+    return np.concatenate((outside, inside_it)), gaps
 
 
 def _grid(width: int, height: int, spacing: float, generator: np.random.Generator) -> Array:
