@@ -105,6 +105,6 @@ def _neural(arrays: dict[str, np.ndarray]) -> Any:
     state = {k.removeprefix(_NEURAL): v for k, v in arrays.items() if k.startswith(_NEURAL)}
     if not state:
         return None
-    from splatting.avatars import network  # pyright: ignore[reportAttributeAccessIssue]
+    from splatting.avatars import network
 
-    return network.restore(state)
+    return network.restore(state, count=len(arrays["means"]))

@@ -42,6 +42,8 @@ FIRST_SIZE = 0.6
 OFFSET_UNIT = 0.02
 """Metres that the decoder's one stands for."""
 FEATURE_DEVIATION = 0.01
+MOST_OF_ANYTHING = 1024
+"""Texels, channels or the like: a damaged file must not fill the memory."""
 OUTPUTS = (3, 1, 3)
 """Of the decoder's heads: offset, size, colour."""
 SMOOTHERS, KERNEL = 3, 5
@@ -74,11 +76,16 @@ class NetworkShape:
             raise InputError(
                 f"feature_resolution: expected a power of two from {2**LEVELS}, got {size}"
             )
+        for name in ("resolution", "feature_resolution", "channels", "hidden", "encoder"):
+            if not 1 <= getattr(self, name) <= MOST_OF_ANYTHING:
+                raise InputError(
+                    f"{name}: expected 1 to {MOST_OF_ANYTHING}, got {getattr(self, name)}"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Homes:
-    """What the network knows of the texels.
+    """What the network knows of the texels; tensors on the CPU.
 
     Args:
         points: (N, 3) metres, rest pose. spacing: (N,) metres between texels. texel: (N, 2) int64
@@ -154,7 +161,7 @@ class AvatarNetwork(nn.Module):
         gaussians = Gaussians(
             means=self.home_points + offsets,
             quats=upright,
-            scales=(FIRST_SIZE * self.home_spacing[:, None] * sizes).expand(-1, 3),
+            scales=(FIRST_SIZE * self.home_spacing[:, None] * sizes).repeat(1, 3),
             opacities=torch.full((count,), OPACITY, device=raw.device),
             sh=rgb_to_sh(colours)[:, None],
         )
@@ -272,20 +279,29 @@ class PosedAppearance:
         }
 
 
-def restore(arrays: dict[str, np.ndarray]) -> PosedAppearance:
+def restore(arrays: dict[str, np.ndarray], *, count: int) -> PosedAppearance:
     """What `PosedAppearance.arrays` gave away.
 
+    Args:
+        count: of the avatar's Gaussians.
+
     Raises:
-        KeyError, ValueError: arrays are missing or of the wrong size.
+        KeyError, ValueError, InputError: arrays are missing, of the wrong size or out of range.
     """
     numbers = {k.name: arrays[f"shape.{k.name}"].item() for k in fields(NetworkShape)}
+    shape = NetworkShape(**numbers)
     state = {k.removeprefix("state."): torch.from_numpy(v)
              for k, v in arrays.items() if k.startswith("state.")}  # fmt: skip
+    texel = state["home_texel"]
+    if texel.shape != (count, 2) or texel.dtype != torch.int64:
+        raise ValueError(f"expected {count} texels, got {tuple(texel.shape)} {texel.dtype}")
+    if count and not 0 <= int(texel.min()) <= int(texel.max()) < shape.resolution:
+        raise ValueError(f"expected texels below {shape.resolution}, got {int(texel.max())}")
     homes = Homes(
         points=state["home_points"], spacing=state["home_spacing"], texel=state["home_texel"],
         colours=torch.sigmoid(state["colours"]),
     )  # fmt: skip
-    network = AvatarNetwork(NetworkShape(**numbers), homes)
+    network = AvatarNetwork(shape, homes)
     network.add_encoder()
     try:
         network.load_state_dict(state)

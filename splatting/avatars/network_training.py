@@ -28,6 +28,7 @@ from splatting.harmonics import SH_C0
 Perceptual = Callable[[Tensor, Tensor], Tensor]
 """(rendered, photo), (H, W, 3) each in 0 to 1, to a distance that gradients pass through."""
 PAPER_RESOLUTION, CPU_RESOLUTION = 512, 128
+"""Texels along each side."""
 RATE_AT_END = 0.05
 _DECODED = ("means", "scales", "sh")
 
@@ -111,9 +112,9 @@ class NetworkTraining(AvatarTraining):
         self.perceptual = perceptual
         surface = self.surface
         homes = Homes(
-            points=surface.homes, spacing=surface.spacing,
-            texel=torch.from_numpy(binding.texel).to(device),
-            colours=(0.5 + SH_C0 * surface.sh.values.detach()[:, 0]).clamp(0, 1),
+            points=surface.homes.cpu(), spacing=surface.spacing.cpu(),
+            texel=torch.from_numpy(binding.texel),
+            colours=(0.5 + SH_C0 * surface.sh.values.detach()[:, 0]).clamp(0, 1).cpu(),
         )  # fmt: skip
         shape = NetworkShape(
             resolution=binding.resolution, feature_resolution=config.feature_resolution,

@@ -149,15 +149,18 @@ def test_a_file_with_a_broken_network_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "person.npz"
     save_avatar(avatar, path)
     with np.load(path) as data:
-        arrays = {key: data[key] for key in data.files}
-    arrays["neural.state.features"] = arrays["neural.state.features"][:, :, :5]
-    np.savez(path, **arrays)
-    with pytest.raises(InputError, match=r"person\.npz.*features"):
-        load_avatar(path)
-    del arrays["neural.shape.hidden"]
-    np.savez(path, **arrays)
-    with pytest.raises(InputError, match=r"person\.npz.*hidden"):
-        load_avatar(path)
+        whole: dict[str, Any] = {key: data[key] for key in data.files}
+    for key, value, told in (
+        ("state.features", whole["neural.state.features"][:, :, :5], "features"),
+        ("state.home_texel", whole["neural.state.home_texel"][:-1], "texels"),
+        ("state.home_texel", whole["neural.state.home_texel"] + 60, "texels below 64"),
+        ("shape.hidden", np.array(10**9), "hidden: expected 1 to 1024"),
+        ("shape.hidden", None, "hidden"),
+    ):
+        broken: dict[str, Any] = whole | {f"neural.{key}": value}
+        np.savez(path, **{k: v for k, v in broken.items() if v is not None})
+        with pytest.raises(InputError, match=rf"person\.npz.*{told}"):
+            load_avatar(path)
 
 
 def test_what_was_never_seen_stays_as_it_was_filled() -> None:
