@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.fuzz_media import Odd
 from tests.synthetic import make_scene
 
-NUM_MUTATED = 36
+NUM_MUTATED = 96
 _READERS: tuple[tuple[str, ...], ...] = (
     ("export", "SCENE", "--format", "npz", "bvh", "glb", "tum", "obj", "--out", "out"),
     ("view", "SCENE", "--screenshot", "a.png"),
