@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,7 +118,8 @@ def serve(paths: list[Path], *, host: str, port: int, watcher: Watcher) -> None:
         watcher.note(f"{', '.join(scenes)} at {viewer.url}   (Ctrl-C ends it)")
         if host not in ("127.0.0.1", "localhost", "::1"):
             watcher.note("everybody who reaches this machine may look: no password is asked for")
-        viewer.wait()
+        with suppress(KeyboardInterrupt):
+            viewer.wait()
 
 
 def share(path: Path, out: Path, *, fps: float | None, max_mb: float, watcher: Watcher) -> None:
@@ -136,6 +138,7 @@ def share(path: Path, out: Path, *, fps: float | None, max_mb: float, watcher: W
     content = web_content(
         Scene.open(path), watcher, pictures_per_second=SHARED_PICTURES, picture_width=SHARED_WIDTH
     )
-    page = make_page(content, fps=fps, max_mb=max_mb)
+    with watcher.stage("share", f"to {out}") as progress:
+        page = make_page(content, fps=fps, max_mb=max_mb, progress=progress)
     write_bytes(out, page.html.encode("utf-8"))
     watcher.note(page.words)

@@ -11,6 +11,7 @@ import numpy as np
 
 from recon.core.errors import InputError
 from recon.core.geometry import Array
+from recon.core.stage import Progress, no_progress
 from viewer.splats import HOST, PORT
 from viewer.web import close_server, look_first, open_server
 from viewer.web_world import WebContent, WebWorld
@@ -68,20 +69,24 @@ def details(fps: float | None) -> Iterator[Detail]:
         yield Detail(fps=slower, num_faces=num_faces, pictures=pictures)
 
 
-def share(content: WebContent, *, fps: float | None = None, max_mb: float = 10.0) -> SharedPage:
+def share(
+    content: WebContent, *, fps: float | None = None, max_mb: float = 10.0,
+    progress: Progress = no_progress,
+) -> SharedPage:  # fmt: skip
     """The scene as a page of at most `max_mb` megabytes, with as much in it as fits.
 
     Avatars are left out: they are new Gaussians in every frame.
 
     Args:
         fps: moments a second at most; default all frames, as far as they fit.
+        progress: told the moments recorded, anew for every try.
 
     Raises:
         MissingDependencyError: viser is not installed. InputError: it cannot be made so small.
     """
     page = None
     for detail in details(fps):
-        page = record(content, detail)
+        page = record(content, detail, progress)
         if len(page.html) <= max_mb * MEGABYTE:
             return page
     assert page is not None
@@ -91,7 +96,7 @@ def share(content: WebContent, *, fps: float | None = None, max_mb: float = 10.0
     )
 
 
-def record(content: WebContent, detail: Detail) -> SharedPage:
+def record(content: WebContent, detail: Detail, progress: Progress = no_progress) -> SharedPage:
     """The scene as a page with so much detail.
 
     Raises:
@@ -110,9 +115,10 @@ def record(content: WebContent, detail: Detail) -> SharedPage:
                          avatars=False)  # fmt: skip
         look_first(server, content.world, largest=LARGEST_START)
         serializer = server.get_scene_serializer()
-        for before, frame in pairwise(moments):
+        for k, (before, frame) in enumerate(pairwise(moments), start=2):
             serializer.insert_sleep(float(times[frame] - times[before]))
             world.show(frame)
+            progress(k, len(moments))
         # The last moment stays on show as long as one usually does.
         steps = np.diff(times[moments])
         serializer.insert_sleep(float(np.median(steps)) if len(steps) else 0.0)

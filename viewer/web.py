@@ -52,8 +52,7 @@ def open_server(*, host: str, port: int, label: str) -> ViserServer:
         socket.create_server((host, 0)).close()
     except OSError as error:
         raise InputError(
-            f"--host: expected an address of this machine, got {host} ({error.strerror or error}); "
-            f"leave it out for {HOST}"
+            f"--host: expected an IPv4 address of this machine, got {host}; leave it out for {HOST}"
         ) from error
     with redirect_stdout(io.StringIO()):  # viser greets there
         return viser.ViserServer(host=host, port=port, label=label, verbose=False)
@@ -144,7 +143,8 @@ class WebViewer:
 
     def wait(self) -> None:
         """Returns when it is closed."""
-        self._closed.wait()
+        while not self._closed.wait(1.0):  # Windows hears no Ctrl-C in a longer one
+            pass
 
     def close(self) -> None:
         """Stops the server."""
