@@ -206,6 +206,7 @@ class ViewerWindow:
         share = width // len(self.viewports)
         for k, viewport in enumerate(self.viewports):
             viewport.widget.frame = gui.Rect(rect.x + k * share, rect.y, share, height)
+            viewport.fit()
         self.panel.side.frame = gui.Rect(rect.x + width, rect.y, side, height)
         self.panel.bar.frame = gui.Rect(rect.x, rect.y + height, rect.width, bar)
         size = self._help.calc_preferred_size(context, free)

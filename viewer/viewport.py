@@ -14,6 +14,8 @@ from viewer.screenshot import BACKGROUND, FOV_DEG
 from viewer.stage import Content, Stage
 
 _SAMPLES = 4
+_LARGEST = 12.0
+"""Metres of people's ways that the first view still holds."""
 _UNDECODED = np.round(255 * (np.arange(256) / 255) ** (1 / 2.2)).astype(np.uint8)
 """Of what stands behind a scene, and only of that, Filament takes sRGB to be linear light."""
 _PLAIN = [*(_UNDECODED[list(BACKGROUND)] / 255), 1.0]
@@ -50,11 +52,11 @@ class Viewport:
         low, high = self.world.bounds
         self._bounds = open3d.geometry.AxisAlignedBoundingBox(low - 1, high + 1)
         self.view: views.View = "free"
+        self._fitted = (0, 0)
         self.followed = self.world.people[0].motion.track_id if self.world.people else None
-        self._eye, self._target = self.world.overview(0, fov_deg=FOV_DEG)
         self._plain_background()
         self.stage.refresh()
-        self.look(self._eye, self._target)
+        self.look(*self.world.start(fov_deg=FOV_DEG, largest=_LARGEST))
 
     @property
     def frame(self) -> int:
@@ -69,8 +71,27 @@ class Viewport:
     def look(self, eye: Array, target: Array) -> None:
         """Looks from `eye` to `target`, (3,) each, level."""
         self._target = np.asarray(target, float)
-        self.widget.setup_camera(FOV_DEG, self._bounds, self._target.astype(np.float32))
+        self._set_lens()
         self.widget.look_at(self._target, np.asarray(eye, float), [0, 0, 1])
+
+    def fit(self) -> None:
+        """Looks as before in a widget that has another size now."""
+        if self.size == self._fitted:
+            return
+        self._fitted = self.size
+        if self.view == "video":
+            self._look_as_video()
+            return
+        model = np.asarray(self.target.camera.get_model_matrix(), float)
+        self._set_lens()
+        self._look_along(model)
+
+    def _set_lens(self) -> None:
+        """The same angle across the shorter side, whatever the widget's shape."""
+        width, height = self.size
+        half = np.tan(np.deg2rad(FOV_DEG) / 2) * max(1.0, height / width)
+        fov_deg = 2 * float(np.rad2deg(np.arctan(half)))
+        self.widget.setup_camera(fov_deg, self._bounds, self._target.astype(np.float32))
 
     def choose(self, view: views.View, followed: int | None = None) -> None:
         """Changes how the window looks at the scene."""
