@@ -12,6 +12,7 @@ import pytest
 
 from recon.core.errors import InputError, MissingDependencyError
 from tests.synthetic import make_scene
+from viewer.share import share
 from viewer.web import WebViewer
 from viewer.web_world import WebContent
 from viewer.world import World
@@ -104,3 +105,13 @@ def test_without_the_package_it_says_what_to_install(scenes, monkeypatch):
     monkeypatch.setitem(sys.modules, "viser", None)
     with pytest.raises(MissingDependencyError, match=r"recon3d\[viewer\]"):
         WebViewer(scenes[0])
+
+
+@pytest.mark.parametrize(("people", "frames"), [(0, 5), (1, 1)])
+def test_nobody_and_a_single_frame_are_shown_too(tmp_path, people, frames):
+    world = World.from_scene(make_scene(tmp_path / "s", num_people=people, num_frames=frames))
+    with WebViewer({"s": lambda: WebContent(world=world)}, port=8310) as viewer:
+        viewer.seek(3)
+        assert viewer.frame == min(3, frames - 1)
+    page = share(WebContent(world=world))
+    assert page.num_moments == frames and (page.num_faces > 0) == (people > 0)
