@@ -261,7 +261,7 @@ class _WebPerson:
         )  # fmt: skip
         dots = contacts(person, 0)
         self._contacts = api.add_point_cloud(
-            f"{top}/body/contacts", dots.points, dots.colors.astype(np.uint8), point_size=0.035,
+            f"{top}/body/contacts", dots.points, dots.colors.astype(np.uint8), point_size=0.025,
             point_shape="circle", precision="float32",
         )  # fmt: skip
         kept = {"meshes": self.mesh, "skeletons": self._skeleton, "contacts": self._contacts}
