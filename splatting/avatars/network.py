@@ -35,10 +35,9 @@ if TYPE_CHECKING:
 
 OPACITY = 0.99
 """Of all Gaussians: 1 in the paper, but there the rasterizer's gradient stops."""
-LEAST_SIZE, MOST_SIZE = 0.25, 4.0
-"""Of a Gaussian's size, as factors of the first."""
-FIRST_SIZE = 0.6
-"""Standard deviation in distances between texels."""
+LEAST_SIZE, FIRST_SIZE, MOST_SIZE = 0.55, 0.65, 2.0
+"""Standard deviations in distances between texels: smaller round ones leave holes, larger ones a
+halo around the person."""
 OFFSET_UNIT = 0.02
 """Metres that the decoder's one stands for."""
 FEATURE_DEVIATION = 0.01
@@ -153,7 +152,8 @@ class AvatarNetwork(nn.Module):
         shift, size, colour = raw.split(OUTPUTS, dim=1)
         bound = self.shape.offset_bound
         offsets = bound * torch.tanh(OFFSET_UNIT * shift / bound)
-        sizes = torch.exp(size.clamp(np.log(LEAST_SIZE), np.log(MOST_SIZE)))
+        first = np.log((FIRST_SIZE - LEAST_SIZE) / (MOST_SIZE - FIRST_SIZE))
+        sizes = LEAST_SIZE + (MOST_SIZE - LEAST_SIZE) * torch.sigmoid(size + first)
         colours = torch.sigmoid(self.colours + colour)
         count = len(self)
         upright = torch.zeros(count, 4, device=raw.device)
@@ -161,7 +161,7 @@ class AvatarNetwork(nn.Module):
         gaussians = Gaussians(
             means=self.home_points + offsets,
             quats=upright,
-            scales=(FIRST_SIZE * self.home_spacing[:, None] * sizes).repeat(1, 3),
+            scales=(self.home_spacing[:, None] * sizes).repeat(1, 3),
             opacities=torch.full((count,), OPACITY, device=raw.device),
             sh=rgb_to_sh(colours)[:, None],
         )

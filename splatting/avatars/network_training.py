@@ -51,6 +51,7 @@ class NetworkConfig(AvatarConfig):
     channels: int = 32
     hidden: int = 64
     encoder: int = 16
+    coarse_until: float = 0.1
     together: int = 2
     posed_from: float = 0.7
     network_rate: float = 3e-3
