@@ -98,7 +98,7 @@ def bad_calls(folder: Path) -> dict[str, tuple[list[str | Path], str]]:
         "unknown keypoints": (["run", clip, "--keypoints", "openpose"], "--keypoints"),
         "unknown body model": (["run", clip, "--body-model", "skel"], "--body-model"),
         "licensed files absent": (["run", clip, "--body-model", "smplx"], "--body-model-path"),
-        "unknown export": (["run", clip, "--formats", "npz", "fbx"], "fbx"),
+        "unknown export": (["run", clip, "--formats", "npz", "max"], "max"),
         "unknown stage": (["run", clip, "--stages", "video,bodies"], "bodies"),
         "unknown forced stage": (["run", clip, "--force", "bodies"], "bodies"),
         "overlay asked and refused": (["run", clip, "--stages", "overlay", "--no-overlay"], "--st"),
@@ -109,9 +109,8 @@ def bad_calls(folder: Path) -> dict[str, tuple[list[str | Path], str]]:
         "scene of another version": (["run", clip, "--scene", folder / "old"], "schema"),
         "export of nothing": (["export", folder / "full", "--format", "npz"], "scene folder"),
         "export of an absent folder": (["export", folder / "x", "--format", "npz"], "scene folder"),
-        "unknown format": (["export", scene, "--format", "fbx"], "fbx"),
+        "unknown format": (["export", scene, "--format", "max"], "max"),
         "export into a file": (["export", scene, "--format", "tum", "--out", clip], "--out"),
-        "no format": (["export", scene, "--format"], "--format"),
         "export of an unfinished scene": (["export", scene, "--format", "npz"], "has not run"),
         "view of nothing": (["view", folder / "full"], "scene folder"),
         "picture of an unfinished scene": (
@@ -145,7 +144,7 @@ def test_every_bad_call_is_one_line_and_exit_2(
         [],
         ["run", "clip.mp4", "--camera", "flying"],
         ["run", "clip.mp4", "--start", "soon"],
-        ["export", "scene"],
+        ["export"],
     ],
 )
 def test_what_cannot_be_parsed_exits_with_2(
