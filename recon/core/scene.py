@@ -13,10 +13,11 @@ from typing import Any, Literal
 import numpy as np
 
 from recon.core.camera import CameraTrajectory
+from recon.core.checks import check_rotations
 from recon.core.depth import KeyframeDepth
 from recon.core.errors import InputError, ReconError, StaleSceneError
 from recon.core.ground import GroundView
-from recon.core.people import CameraMotion, PersonTrack, WorldMotion, WorldPlacement
+from recon.core.people import BodyPoses, CameraMotion, PersonTrack, WorldMotion, WorldPlacement
 from recon.core.rig import Rig
 from recon.core.stage import Decision, StageReport
 from recon.core.storage import load_field, load_items, save_items, write_atomic
@@ -182,6 +183,7 @@ class Scene:
         """Fitted bodies in the camera frame."""
         motions = self._load("body", "body.npz", CameraMotion)
         self._check_frames("body", motions)
+        self._check_poses("body", [m.poses_camera for m in motions])
         return motions
 
     @property
@@ -203,6 +205,7 @@ class Scene:
         """Bodies in the world frame."""
         motions = self._load("world", "world.npz", WorldMotion)
         self._check_frames("world", motions)
+        self._check_poses("world", [m.poses_world for m in motions])
         fitted, ids = self._track_ids("body", "body.npz"), [m.track_id for m in motions]
         if sorted(ids) != sorted(fitted):
             raise self._unlike("world", f"the people {fitted} who were fitted", ids)
@@ -232,6 +235,17 @@ class Scene:
             raise self._unlike(
                 stage, f"people in the {frames} frames of the video", f"frame {last}"
             )
+
+    def _check_poses(self, stage: StageName, people: Sequence[BodyPoses]) -> None:
+        """Raises StaleSceneError for joints that are not turned but squeezed or mirrored.
+
+        Here and not in BodyPoses, which solvers make all the time.
+        """
+        try:
+            for poses in people:
+                check_rotations("rotations", poses.rotations)
+        except ReconError as error:
+            raise self._unlike(stage, "poses", str(error)) from error
 
     def _track_ids(self, stage: StageName, name: str) -> list[int]:
         """The people of a result file, without reading the rest of it."""

@@ -229,6 +229,9 @@ EVIL_PEOPLE: dict[str, tuple[str, str, object, str]] = {
     "somebody else": ("world.npz", "0.track_id", 7, "world_motions"),
     "a frame after the last": ("people.npz", "0.frame_idx", np.arange(4) + 1, "tracks"),
     "an endless frame": ("world.npz", "0.frame_idx", np.arange(4) + 10**9, "world_motions"),
+    "squeezed bones": (
+        "world.npz", "0.poses_world.rotations", np.zeros((4, 52, 3, 3)), "world_motions"
+    ),
     "no number": ("body.npz", "0.track_id", "one", "rigs"),
 }  # fmt: skip
 
