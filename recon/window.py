@@ -86,9 +86,10 @@ def open_window(paths: list[Path], watcher: Watcher) -> None:
     from viewer.app import view
     from viewer.system import check_display, load_open3d
 
+    scenes = [Scene.open(path) for path in paths]
     load_open3d()  # before the work, so that what is missing is said at once
     check_display()
-    contents = [window_content(Scene.open(path), watcher) for path in paths]
+    contents = [window_content(scene, watcher) for scene in scenes]
     view(
         contents, folder=Path.cwd(),
         open_video=lambda path, size, fps: Mp4Writer(path, size, fps=fps),
