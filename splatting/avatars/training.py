@@ -34,7 +34,7 @@ LIGHT_RATE, GAIN_RATE = 5e-3, 1e-3
 LIGHT_WEIGHT, GAIN_WEIGHT = 3e-4, 1e-2
 OFFSET_SCALE = 0.02
 """Metres from the body that count as one."""
-SEEN = 0.25
+SEEN = 0.4
 """Of what a picture shows of a place from straight ahead: what no picture shows so much of was seen
 askance at best, where a little of the background shows as well."""
 PAINT_FROM = 40
@@ -51,9 +51,11 @@ class AvatarConfig:
         normal_bound, tangent_bound: metres, how far Gaussians may leave the body, as loose clothes
             do. coarse_until: share of the training that looks at pictures of half the size.
         similarity: weight of structural similarity against the mean difference.
-        mask_weight: of the difference between coverage and mask. even_weight: of differences
-            between neighbours. stretch_weight: as-isometric. offset_weight: of the distance from
-            the body. smooth_weight: of corrections of the motion that differ from frame to frame.
+        mask_weight: of what coverage and mask differ in, judged like pictures. even_weight: of
+            differences between neighbours. stretch_weight: as-isometric.
+        offset_weight: of the distance from the body. smooth_weight: of corrections of the motion
+            that differ from frame to frame. turn_rate, shift_rate: of the motion, radians and
+            metres per step.
         refine_motion: whether the motion moves too. light: whether to find the light.
         exposure: whether each picture has its own gain.
     """
@@ -65,7 +67,7 @@ class AvatarConfig:
     tangent_bound: float = 0.03
     coarse_until: float = 0.25
     similarity: float = 0.2
-    mask_weight: float = 0.2
+    mask_weight: float = 1.0
     even_weight: float = 0.01
     stretch_weight: float = 0.002
     offset_weight: float = 0.002
@@ -220,9 +222,13 @@ class AvatarTraining:
         if config.exposure:
             colour = colour * torch.exp(self.gains[i] - self.gains.detach().mean(dim=0))
         colour = colour + (1 - alpha[..., None]) * background
-        wrong = (alpha - mask).abs()
-        loss = self.picture_loss(colour, photo, keep)
-        loss = loss + config.mask_weight * (wrong if keep is None else wrong[keep]).mean()
+        # Beyond the outline coverage alone is judged: colours there would learn the background.
+        inside = torch.where(mask[..., None] > 0, colour, photo)
+        loss = self.picture_loss(inside, photo, keep)
+        cover, outline = (x[..., None].repeat(1, 1, 3) for x in (alpha, mask))
+        loss = loss + config.mask_weight * photo_loss(
+            cover, outline, keep, similarity=config.similarity
+        )
         if config.refine_motion:
             loss = loss + config.smooth_weight * self.motion.roughness(i)
         if config.exposure:
