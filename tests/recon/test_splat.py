@@ -92,7 +92,7 @@ def test_a_browser_can_watch_the_training(
 
     seen: list[int] = []
     monkeypatch.setattr("recon.splat.PREVIEW_SECONDS", 0.0)
-    monkeypatch.setattr(SplatPreview, "show", lambda self, cloud, **_: seen.append(len(cloud.means)))
+    monkeypatch.setattr(SplatPreview, "show", lambda _, cloud, **__: seen.append(len(cloud.means)))
     source = write_nerf(tmp_path / "wall")
     assert call(["splat", source, "--out", tmp_path / "out", "--preview", "--minutes", "0.08",
                  "--gaussians", "400", "--json"]) == 0  # fmt: skip
