@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -13,9 +13,21 @@ import numpy as np
 from recon.core.errors import ReconError
 from recon.core.geometry import Array
 from recon.core.storage import write_bytes
-from viewer.viewport import Viewport
+from viewer.world import World
 
 Say = Callable[[str], None]
+
+
+class Filmed(Protocol):
+    """A scene's view in the window; `picture` gives it (H, W, 3) uint8 RGB when it is drawn."""
+
+    @property
+    def world(self) -> World: ...
+
+    @property
+    def frame(self) -> int: ...
+
+    def picture(self, done: Callable[[np.ndarray], None]) -> None: ...
 
 
 class VideoFile(Protocol):
@@ -48,7 +60,7 @@ class Recorder:
         self._path = Path()
         self.busy = False
 
-    def screenshot(self, viewports: Sequence[Viewport], say: Say) -> None:
+    def screenshot(self, viewports: Sequence[Filmed], say: Say) -> None:
         """Writes SCENE_000012.png when the viewports have been drawn, and says so."""
         path = self._name(viewports, ".png")
 
@@ -60,7 +72,7 @@ class Recorder:
         _together(viewports, write)
 
     def start(
-        self, viewports: Sequence[Viewport], times: Array, go: Callable[[int], None], say: Say
+        self, viewports: Sequence[Filmed], times: Array, go: Callable[[int], None], say: Say
     ) -> None:
         """Shows and writes frame after frame from the present one, to the clip's end or `stop`."""
         self.busy, self._path = True, self._name(viewports, ".mp4")
@@ -104,7 +116,7 @@ class Recorder:
         if stack is not None:
             stack.__exit__(None if error is None else type(error), error, None)
 
-    def _name(self, viewports: Sequence[Viewport], suffix: str) -> Path:
+    def _name(self, viewports: Sequence[Filmed], suffix: str) -> Path:
         """A name that is free: scenes' names, the frame, and a number if need be."""
         names = "_".join(viewport.world.name for viewport in viewports)
         stem, number = f"{names}_{viewports[0].frame:06d}", 1
@@ -115,7 +127,7 @@ class Recorder:
         return path
 
 
-def _together(viewports: Sequence[Any], done: Callable[[np.ndarray], None]) -> None:
+def _together(viewports: Sequence[Filmed], done: Callable[[np.ndarray], None]) -> None:
     """Calls `done` with the pictures of all viewports beside one another."""
     pictures: dict[int, np.ndarray] = {}
 

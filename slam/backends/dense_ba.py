@@ -137,11 +137,12 @@ def _to_map(
     for row, (keyframe, view) in enumerate(zip(tracks.keyframes, views, strict=True)):
         px = tracks.points[keyframe.index] * scale
         rows, columns = view.grid
-        at = (px / CELL - 0.5).astype(np.float32)[:, None]
+        # Two maps: with x and y in one, OpenCV 5.0 reads pictures of one channel wrongly.
+        x, y = (px / CELL - 0.5).astype(np.float32).T[..., None]
         maps = (found.state.inverse_depth[row], found.cell_weights[row])
         inverse_depth, weight = (
             cv2.remap(
-                np.asarray(m, np.float32).reshape(rows, columns), at, np.empty(0, np.float32),
+                np.asarray(m, np.float32).reshape(rows, columns), x, y,
                 cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE,
             )[:, 0]
             for m in maps

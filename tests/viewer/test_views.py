@@ -69,7 +69,8 @@ def test_steps_go_along_with_what_is_followed(world):
     assert views.step_of(world, "camera", None, 3, 9) == pytest.approx(
         world.Ts_world_camera[9, :3, 3] - world.Ts_world_camera[3, :3, 3]
     )
-    for view, who in (("free", 1), ("person", 2), ("person", None)):
+    still: list[tuple[views.View, int | None]] = [("free", 1), ("person", 2), ("person", None)]
+    for view, who in still:
         assert not views.step_of(world, view, who, 0, 9).any()
 
 

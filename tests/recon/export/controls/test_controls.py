@@ -1,6 +1,7 @@
 """Control videos lie on the video pixel by pixel and moment by moment, and say what is there."""
 
 import json
+from typing import Any
 
 import av
 import numpy as np
@@ -131,7 +132,7 @@ def test_depth_is_what_rays_meet(scene, folder):
     depth = load(folder, "depth")["depth"][6].astype(float)
     k = scene.camera.intrinsics
     meshes = [v for v in vertices_camera(scene, 6) if v is not None]
-    both = trimesh.util.concatenate(
+    both: Any = trimesh.util.concatenate(
         [trimesh.Trimesh(v, rig.faces, process=False) for v, rig in
          zip(meshes, scene.rigs, strict=False)]
     )  # fmt: skip
