@@ -8,10 +8,8 @@ poses on the pictures themselves; here they are new motions from new views, pose
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -26,7 +24,7 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 
 from benchmarks.avatar_subjects import Subject, render_subject
-from benchmarks.common import DATA, Row, main, row
+from benchmarks.common import DATA, Row, in_sections, main, row
 from benchmarks.video_gaussians import measure_video
 from recon.animate import animate
 from recon.avatar import avatar
@@ -64,14 +62,7 @@ def measure(quick: bool, pictures: Path | None) -> Iterator[Row]:
             "video": partial(measure_video, quick, pictures),
             "clips": partial(clip_rows, pictures),
         }
-    for name, rows in sections.items():
-        started = time.perf_counter()
-        try:
-            yield from rows()
-        except Exception:  # hours of the other sections would be lost
-            traceback.print_exc()
-            yield Row(name=f"{name}: failed", value=0, unit="", target="measured", ok=False)
-        print(f"{name}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+    yield from in_sections(sections)
 
 
 # Rendered subjects -------------------------------------------------------------------------------

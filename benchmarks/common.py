@@ -6,7 +6,10 @@ import argparse
 import json
 import platform
 import subprocess
-from collections.abc import Callable, Iterable
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -50,6 +53,18 @@ def row(
             name=name, value=value, unit=unit, target=f">= {at_least}", ok=bool(value >= at_least)
         )
     return Row(name=name, value=value, unit=unit)
+
+
+def in_sections(sections: Mapping[str, Callable[[], Iterable[Row]]]) -> Iterator[Row]:
+    """The rows of one section after another; one that fails costs its own rows alone."""
+    for name, rows in sections.items():
+        started = time.perf_counter()
+        try:
+            yield from rows()
+        except Exception:  # hours of the other sections would be lost
+            traceback.print_exc()
+            yield Row(name=f"{name}: failed", value=0, unit="", target="measured", ok=False)
+        print(f"{name}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
 
 
 def main(title: str, measure: Callable[[bool, Path | None], Iterable[Row]]) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -20,7 +18,7 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from benchmarks.common import DATA, Row, main, row
+from benchmarks.common import DATA, Row, in_sections, main, row
 from benchmarks.splatting_cost import cost_rows, gradient_rows
 from recon.core.geometry import umeyama
 from recon.options import RenderOptions, RunOptions, SplatOptions
@@ -55,14 +53,7 @@ def measure(quick: bool, pictures: Path | None) -> Iterator[Row]:
             "adjustments": adjustment_rows,
             "without people": partial(background_rows, pictures),
         }
-    for name, rows in sections.items():
-        started = time.perf_counter()
-        try:
-            yield from rows()
-        except Exception:  # hours of the other sections would be lost
-            traceback.print_exc()
-            yield Row(name=f"{name}: failed", value=0, unit="", target="measured", ok=False)
-        print(f"{name}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+    yield from in_sections(sections)
 
 
 # Trainings ---------------------------------------------------------------------------------------

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from recon.core.errors import InputError, MissingDependencyError
 from recon.core.geometry import Array
-from recon.core.hub import check_transformers
+from recon.core.hub import check_transformers, pretrained
 
 _KINDS = ("sam", "sam2", "sam_hq")
 _EXAMPLES = "facebook/sam-vit-base or facebook/sam2.1-hiera-tiny"
@@ -37,26 +35,16 @@ class TransformersSam:
     """
 
     def __init__(self, model: str, *, device: str = "cpu") -> None:
-        check_mask_model(model)
-        try:
+        with pretrained(model, expected=_EXPECTED) as source:
             from transformers import AutoConfig, AutoModelForMaskGeneration, AutoProcessor
-            from transformers.utils import logging as transformers_logging
-        except ImportError as error:
-            raise MissingDependencyError("transformers", "depth") from error
-        logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
-        transformers_logging.disable_progress_bar()
-        folder = Path(model).expanduser()
-        source = str(folder) if folder.is_dir() else model
-        try:
+
             kind = AutoConfig.from_pretrained(source).model_type
             # SAM 2's own checkpoints say that they are of its tracker, which can do the same.
             if kind not in _KINDS and kind != "sam2_video":
                 raise ValueError(f"a network of type {kind}, none of {', '.join(_KINDS)}")
             processor = AutoProcessor.from_pretrained(source)
             network = AutoModelForMaskGeneration.from_pretrained(source)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{_EXPECTED}; got {model!r}: {str(error).splitlines()[0]}") from error
-        self.name = folder.name if folder.is_dir() else model
+        self.name = Path(model).name if Path(source).is_dir() else model
         self.device = device
         self._processor: Any = processor
         self._network: Any = network.to(device).eval()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,9 +10,9 @@ import cv2
 import numpy as np
 
 from recon.core.depth import KeyframeDepth
-from recon.core.errors import InputError, MissingDependencyError
+from recon.core.errors import InputError
 from recon.core.geometry import Array
-from recon.core.hub import check_transformers
+from recon.core.hub import check_transformers, pretrained
 from recon.core.scene import Scene
 from recon.core.video import Frame, FrameSource
 from slam.depth_scale import DepthEvidence, MetricDepth
@@ -60,29 +59,14 @@ class TransformersDepth:
     """
 
     def __init__(self, model: str, *, device: str = "cpu") -> None:
-        check_depth_model(model)
-        try:
-            from transformers import (
-                AutoConfig,
-                AutoImageProcessor,
-                AutoModelForDepthEstimation,
-            )
-            from transformers.utils import logging as transformers_logging
-        except ImportError as error:
-            raise MissingDependencyError("transformers", "depth") from error
-        # Five retries of a machine that is not online are not worth five lines.
-        logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
-        transformers_logging.disable_progress_bar()
-        folder = Path(model).expanduser()
-        source = str(folder) if folder.is_dir() else model
-        try:
+        with pretrained(model, expected=_EXPECTED) as source:
+            from transformers import AutoConfig, AutoImageProcessor, AutoModelForDepthEstimation
+
             config = AutoConfig.from_pretrained(source)
             self.max_depth = _greatest_depth(config, model)
             processor = AutoImageProcessor.from_pretrained(source)
             network = AutoModelForDepthEstimation.from_pretrained(source)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{_EXPECTED}; got {model!r}: {str(error).splitlines()[0]}") from error
-        self.name = folder.name if folder.is_dir() else model
+        self.name = Path(model).name if Path(source).is_dir() else model
         self.device = device
         self._processor: Any = processor
         self._network: Any = network.to(device).eval()
