@@ -88,8 +88,10 @@ def open_scenes(paths: list[Path]) -> dict[str, Scene]:
     """Scenes by the names of their folders, told apart where two have one name.
 
     Raises:
-        InputError: no scene in one of the folders.
+        InputError: no folder, or one without a scene.
     """
+    if not paths:
+        raise InputError("expected one scene folder or more, got none")
     out: dict[str, Scene] = {}
     for path in paths:
         scene = Scene.open(path)

@@ -29,8 +29,10 @@ def find_videos(sources: Sequence[Path], *, out: Path, image_folders: bool) -> l
         image_folders: folders with images and no folder below count as a video.
 
     Raises:
-        InputError: a source does not exist or names nothing.
+        InputError: no source, or one that does not exist or names nothing.
     """
+    if not sources:
+        raise InputError("expected folders, videos or lists, got none")
     found: dict[Path, None] = {}
     for given in sources:
         source = Path(os.path.abspath(given.expanduser()))

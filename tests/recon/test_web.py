@@ -64,6 +64,8 @@ def test_scenes_are_named_after_their_folders_and_told_apart(tmp_path):
         open_scenes([paths[1], paths[1], paths[1]])
     with pytest.raises(InputError, match=r"scene\.json"):
         open_scenes([tmp_path / "none"])
+    with pytest.raises(InputError, match="got none"):
+        open_scenes([])
 
 
 @pytest.mark.parametrize(
