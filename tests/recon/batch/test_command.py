@@ -127,7 +127,8 @@ def test_bad_calls_are_one_line(
     assert word in error.splitlines()[-1] and "Traceback" not in error
 
 
-def test_the_table_shows_what_runs_and_what_ended() -> None:
+def test_the_table_shows_what_runs_and_what_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     job = Job(video="v", name="a very long name " * 5 + "1", scene="s", log="l", thumbnail="t")
     run = Run(job=job, stage="tracking", fraction=0.5, memory_bytes=630_000_000, attempt=2)
     entries = [Entry(video="a", name="a", state="done"), Entry(video="b", name="b")]

@@ -123,7 +123,7 @@ def test_an_appearance_that_follows_the_pose_is_learned() -> None:
     shares = np.where(np.arange(8) < 4, 0.4, 1.0)[:, None, None, None]
     photos = replace(photos, images=(photos.images * shares).astype(np.uint8))
     plain: dict[str, Any] = {"refine_motion": False, "exposure": False, "light": False}
-    run = training(photos, **plain, steps=100, posed_from=0.2, pose_weight=0.0, network_rate=2e-2)
+    run = training(photos, **plain, steps=200, posed_from=0.2, pose_weight=0.0, network_rate=2e-2)
     run.run()
     avatar = made(run)
     assert avatar.neural is not None
