@@ -37,7 +37,9 @@ class TransformersSam:
     def __init__(self, model: str, *, device: str = "cpu") -> None:
         with pretrained(model, expected=_EXPECTED) as source:
             from transformers import AutoConfig, AutoModelForMaskGeneration, AutoProcessor
+            from transformers.utils.logging import disable_progress_bar
 
+            disable_progress_bar()
             kind = AutoConfig.from_pretrained(source).model_type
             # SAM 2's own checkpoints say that they are of its tracker, which can do the same.
             if kind not in _KINDS and kind != "sam2_video":

@@ -61,7 +61,9 @@ class TransformersDepth:
     def __init__(self, model: str, *, device: str = "cpu") -> None:
         with pretrained(model, expected=_EXPECTED) as source:
             from transformers import AutoConfig, AutoImageProcessor, AutoModelForDepthEstimation
+            from transformers.utils.logging import disable_progress_bar
 
+            disable_progress_bar()
             config = AutoConfig.from_pretrained(source)
             self.max_depth = _greatest_depth(config, model)
             processor = AutoImageProcessor.from_pretrained(source)

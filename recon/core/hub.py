@@ -45,9 +45,6 @@ def pretrained(model: str, *, expected: str) -> Iterator[str]:
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
     folder = Path(model).expanduser()
     try:
-        from transformers.utils import logging as transformers_logging
-
-        transformers_logging.disable_progress_bar()
         yield str(folder) if folder.is_dir() else model
     except ImportError as error:
         raise MissingDependencyError("transformers", "depth") from error
