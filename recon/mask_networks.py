@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from recon.core.geometry import Array
-from recon.core.hub import check_transformers, pretrained
+from recon.core.hub import pretrained
 
 _KINDS = ("sam", "sam2", "sam_hq")
 _EXAMPLES = "facebook/sam-vit-base or facebook/sam2.1-hiera-tiny"
@@ -73,11 +73,6 @@ class TransformersSam:
         processor = getattr(self._processor, "image_processor", self._processor)
         found = processor.post_process_masks(out.pred_masks.cpu(), *sizes)[0]
         return np.asarray(found.reshape(-1, *image.shape[:2]).bool())
-
-
-def check_mask_model(model: str) -> None:
-    """Refuses what cannot be a network, as `check_transformers` does."""
-    check_transformers(model, expected=_EXPECTED)
 
 
 def load_mask_network(model: str, *, device: str = "cpu") -> MaskNetwork:

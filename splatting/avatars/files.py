@@ -20,8 +20,9 @@ import numpy as np
 
 from recon.core.errors import InputError
 from recon.core.storage import write_atomic
+from recon.core.untrusted import read_arrays
 from splatting.avatars.avatar import Avatar
-from splatting.formats.checks import check_count, check_expansion, checked_gaussians
+from splatting.formats.checks import check_count, checked_gaussians
 from splatting.gaussians import Gaussians
 
 VERSION = 1
@@ -67,7 +68,7 @@ def load_avatar(path: Path) -> Avatar:
             f"expected an avatar, got no file {path}; make one with: recon avatar SCENE"
         )
     try:
-        arrays = _read(path)
+        arrays = read_arrays(path)
         version = int(arrays["version"])
         if version != VERSION:
             raise InputError(
@@ -89,15 +90,6 @@ def load_avatar(path: Path) -> Avatar:
             f"expected an avatar that `recon avatar` wrote, got {path}, which cannot be read: "
             f"{type(error).__name__} {error}"
         ) from error
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of the file, unless it claims to unpack to implausibly much."""
-    with zipfile.ZipFile(path) as archive:
-        unpacked = sum(info.file_size for info in archive.infolist())
-    check_expansion(path, unpacked, path.stat().st_size)
-    with np.load(path, allow_pickle=False) as data:
-        return {key: data[key] for key in data.files}
 
 
 def _neural(arrays: dict[str, np.ndarray]) -> Any:

@@ -15,6 +15,7 @@ from torch import Tensor
 from recon.core.errors import InputError, StaleSceneError
 from recon.core.geometry import Array
 from recon.core.storage import pack, unpack, write_atomic
+from recon.core.untrusted import read_arrays
 from splatting.gaussians import Cameras, Gaussians
 from splatting.harmonics import rgb_to_sh
 from splatting.video.motion import MotionBasis
@@ -151,8 +152,7 @@ def load_video_gaussians(path: Path) -> VideoGaussians:
     if not path.is_file():
         raise InputError(f"{expected}, got no such file; check the path")
     try:
-        with np.load(path, allow_pickle=False) as data:
-            arrays = {key: data[key] for key in data.files}
+        arrays = read_arrays(path)
         version = int(arrays.pop("version"))
         if version != VERSION:
             raise ValueError(f"version {version} instead of {VERSION}")

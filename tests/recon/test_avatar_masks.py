@@ -11,7 +11,7 @@ from recon.avatar_masks import SceneMasks, guided_coefficients, prompted, refine
 from recon.core.errors import InputError
 from recon.core.scene import Scene
 from recon.export.overlay import open_frames
-from recon.mask_networks import TransformersSam, check_mask_model
+from recon.mask_networks import TransformersSam
 from recon.synth.make import make_world, read_masks
 from recon.synth.world import WorldSpec
 
@@ -141,7 +141,7 @@ def test_a_sam_checkpoint_is_read_and_prompted(tiny_sam: Path) -> None:
 
 def test_what_is_no_mask_network_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--mask-model.*no folder"):
-        check_mask_model(str(tmp_path / "nowhere"))
+        TransformersSam(str(tmp_path / "nowhere"))
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(InputError, match=r"--mask-model.*type bert"):
         TransformersSam(str(tmp_path))
