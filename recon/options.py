@@ -158,10 +158,8 @@ class SplatOptions:
         check_range("--iterations", self.iterations, 1, 1e8, "steps")
         check_range("--gaussians", self.gaussians, 100, 1e7, "Gaussians")
         check_range("--scale", self.scale, 0.01, 1, "times the size")
-        check_range("--held-out", self.held_out, 0, 1e6, "pictures")
+        check_held_out(self.held_out)
         check_range("--every", self.every, 1, 1e6, "frames")
-        if self.held_out == 1:
-            raise InputError("--held-out: expected 0, or 2 or more, got 1: nothing would be left")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,3 +291,10 @@ def check_range(flag: str, value: float | None, low: float, high: float, unit: s
     """Refuses now what a stage would refuse, or believe, after minutes of work."""
     if value is not None and not low <= value <= high:
         raise InputError(f"{flag}: expected {low:g} to {high:g} {unit}, got {value:g}")
+
+
+def check_held_out(every: int) -> None:
+    """Refuses an `--held-out N` that leaves no picture to train on."""
+    check_range("--held-out", every, 0, 1e6, "pictures")
+    if every == 1:
+        raise InputError("--held-out: expected 0, or 2 or more, got 1: nothing would be left")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from tyro.conf import arg
 
 from recon.core.errors import InputError
-from recon.options import Seconds, check_range
+from recon.options import Seconds, check_held_out, check_range
 
 Size = Annotated[tuple[int, int] | None, arg(metavar="W H")]
 
@@ -44,9 +44,7 @@ class AvatarOptions:
         check_range("--resolution", self.resolution, 32, 1024, "texels")
         check_range("--size", self.size, 64, 2048, "pixels")
         check_range("--frames", self.frames, 8, 1e5, "frames")
-        check_range("--held-out", self.held_out, 0, 1e6, "pictures")
-        if self.held_out == 1:
-            raise InputError("--held-out: expected 0, or 2 or more, got 1: nothing would be left")
+        check_held_out(self.held_out)
 
 
 @dataclass(frozen=True, kw_only=True)
