@@ -52,11 +52,13 @@ def main(args: list[str] | None = None) -> None:
     if args == ["--version"]:
         print(__version__)
         return
+    command: Any = None
     try:
-        command: Any = tyro.cli(Command, prog="recon", description=_DESCRIPTION, args=args)  # type: ignore[arg-type]
+        command = tyro.cli(Command, prog="recon", description=_DESCRIPTION, args=args)  # type: ignore[arg-type]
         command.main()
     except KeyboardInterrupt:
-        sys.exit(_fail("interrupted; the same command goes on from here", EXIT_INTERRUPTED))
+        goes_on = "; the same command goes on from here" if _resumes(command) else ""
+        sys.exit(_fail(f"interrupted{goes_on}", EXIT_INTERRUPTED))
     except BrokenPipeError:  # `recon … | head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_BROKEN_PIPE)
@@ -68,6 +70,11 @@ def main(args: list[str] | None = None) -> None:
 
 
 _DESCRIPTION = "An ordinary video into 3D people and a camera in one metric world."
+
+
+def _resumes(command: Any) -> bool:
+    """Whether a command says of itself that it goes on where it was stopped."""
+    return getattr(command, "resumes", False)
 
 
 def _fail(message: str, code: int) -> int:

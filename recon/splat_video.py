@@ -11,7 +11,7 @@ from recon.options_video import VideoSplatOptions
 from recon.runner import Silent, Watcher
 from recon.splat_watch import Teller
 from recon.video_clip import load_clip
-from recon.video_results import FILE, write_results
+from recon.video_results import write_results
 
 if TYPE_CHECKING:
     from splatting.training import Status
@@ -62,7 +62,7 @@ def splat_video(
     notes = [*loaded.notes, *map(_BREAK.format, cuts)]
     for note in notes:
         watcher.note(f"splat: {note}")
-    video = _train(training, out, watcher)
+    video = _train(training, watcher)
     result = {
         "source": str(source), "notes": notes, "steps": training.steps_done,
         "seconds": round(training.seconds_done, 1), "held_out": held_out.tolist(),
@@ -110,10 +110,8 @@ def video_config(options: VideoSplatOptions) -> VideoConfig:
     )  # fmt: skip
 
 
-def _train(training: VideoTraining, out: Path, watcher: Watcher) -> VideoGaussians:
-    """To the end of the budget; there is nothing to go on from later."""
-    from splatting.video.model import save_video_gaussians
-
+def _train(training: VideoTraining, watcher: Watcher) -> VideoGaussians:
+    """To the end of the budget; nothing is written before."""
     tell = Teller()
     why = f"{len(training.clip)} frames, {len(training.parameters)} Gaussians"
     with watcher.stage("splat", why) as progress:
@@ -122,9 +120,4 @@ def _train(training: VideoTraining, out: Path, watcher: Watcher) -> VideoGaussia
             watcher.status(tell(status))
             progress(round(1000 * status.progress), 1000)
 
-        try:
-            return training.run(watch)
-        except KeyboardInterrupt:
-            save_video_gaussians(training.parameters.snapshot(), out / FILE)
-            watcher.note(f"splat: stopped; {out / FILE} holds what was learned so far")
-            raise
+        return training.run(watch)

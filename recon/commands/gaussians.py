@@ -24,7 +24,7 @@ class Splat(VideoSplatOptions):
 
     With --video the clip itself, people and all, for which no camera need be known: writes
     video_gaussians.npz, tracks.npz, video.json, frames.jpg, reconstruction.mp4, stereo.mp4 and
-    sway.mp4.
+    sway.mp4. Stopped before its end it leaves nothing, and starts anew.
     """
 
     source: Positional[Path]
@@ -35,6 +35,11 @@ class Splat(VideoSplatOptions):
     SCENE/video_splats, or NAME_video_splats here."""
     json: bool = False
     """Print the metrics as JSON on stdout and nothing else."""
+
+    @property
+    def resumes(self) -> bool:
+        """A training of video Gaussians starts anew; the other goes on from its checkpoint."""
+        return not self.video
 
     def main(self) -> None:
         if self.video:

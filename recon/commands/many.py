@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import tyro
 from tyro.conf import Positional
@@ -35,6 +35,7 @@ class Batch(RunOptions):
     the same folders (extra `batch`)."""
     json: bool = False
     """Print all rows as JSON on stdout and nothing else."""
+    resumes: ClassVar[bool] = True
 
     def main(self) -> None:
         from recon.batch.command import BatchConfig, batch, check_all_done

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import tyro
 from tyro.conf import Positional
@@ -31,6 +31,7 @@ class Run(RunOptions):
     """Repeat these stages even if they are up to date, separated by commas."""
     json: bool = False
     """Print a summary as JSON on stdout and nothing else."""
+    resumes: ClassVar[bool] = True
 
     def main(self) -> None:
         from recon.console import TerminalWatcher
@@ -67,6 +68,7 @@ class Camera(CameraOptions):
     """Repeat these stages even if they are up to date, separated by commas."""
     json: bool = False
     """Print a summary as JSON on stdout and nothing else."""
+    resumes: ClassVar[bool] = True
 
     def main(self) -> None:
         from recon.console import TerminalWatcher
@@ -92,6 +94,7 @@ class Demo:
     """Folder to write."""
     json: bool = False
     """Print a summary as JSON on stdout and nothing else."""
+    resumes: ClassVar[bool] = True
 
     def main(self) -> None:
         from recon.console import TerminalWatcher

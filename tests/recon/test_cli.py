@@ -201,6 +201,32 @@ def test_interrupts_and_full_disks_are_no_bugs(
     assert word in one_line(capsys)
 
 
+@pytest.mark.parametrize(
+    ("work", "args", "goes_on"),
+    [
+        ("recon.pipeline.run", ["run", "v.mp4"], True),
+        ("recon.pipeline.find_camera", ["camera", "v.mp4"], True),
+        ("recon.batch.command.batch", ["batch", "v.mp4", "-o", "out"], True),
+        ("recon.splat.splat", ["splat", "scene"], True),
+        ("recon.splat_video.splat_video", ["splat", "v.mp4", "--video"], False),
+        ("recon.avatar.avatar", ["avatar", "scene"], False),
+    ],
+)
+def test_only_what_goes_on_says_so_when_interrupted(
+    work: str,
+    args: list[str],
+    goes_on: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stop(*_args: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(work, stop)
+    assert call(args) == 130
+    assert ("goes on from here" in one_line(capsys)) == goes_on
+
+
 def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_args: object, **_options: object) -> None:
         raise ZeroDivisionError

@@ -13,6 +13,7 @@ import pytest
 from recon import cli
 from splatting.files import read_gaussians
 from splatting.video.model import load_video_gaussians
+from splatting.video.training import VideoTraining
 from tests.recon.clips import write_clip
 from tests.splatting.video.moving_square import moving_square
 from tests.synthetic import make_scene
@@ -79,6 +80,22 @@ def test_a_scene_gives_its_people_and_its_depth(tmp_path: Path) -> None:
     z = np.exp(gaussians.places[:, 2].numpy())
     pelvis = scene.camera_motions[0].poses_camera.root[:, 2].mean()
     assert abs(np.median(z[people]) - pelvis) < 0.5
+
+
+def test_a_stopped_training_leaves_an_earlier_result_as_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(_training: VideoTraining) -> float:
+        raise KeyboardInterrupt
+
+    video = write_clip(tmp_path / "square.mp4", images=list(moving_square().images))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "video_gaussians.npz").write_text("an earlier one")
+    monkeypatch.setattr(VideoTraining, "step", stop)
+    assert call(["splat", video, "--video", "-o", tmp_path / "out", *SHORT]) == 130
+    assert capsys.readouterr().err.strip().splitlines()[-1] == "recon: interrupted"
+    (left,) = (tmp_path / "out").iterdir()
+    assert left.read_text() == "an earlier one"
 
 
 def one_frame(folder: Path) -> Path:
