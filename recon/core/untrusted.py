@@ -32,16 +32,9 @@ def read_arrays(path: Path, wanted: re.Pattern[str] | None = None) -> dict[str, 
             to more than it may.
     """
     with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        unpacked, limit = sum(m.file_size for m in members), _SMALL_BYTES
-        limit = max(limit, _MAX_RATIO * path.stat().st_size)
-        if unpacked > limit or len(members) > _MAX_MEMBERS:
-            raise ValueError(
-                f"it would unpack to {unpacked / 1e9:.1f} GB in {len(members)} arrays, "
-                f"more than {limit / 1e9:.1f} GB"
-            )
+        check_archive(archive, most_bytes(path))
         arrays = {}
-        for member in members:
+        for member in archive.infolist():
             name = member.filename.removesuffix(".npy")
             if wanted is not None and not wanted.fullmatch(name):
                 continue
@@ -50,6 +43,30 @@ def read_arrays(path: Path, wanted: re.Pattern[str] | None = None) -> dict[str, 
             with archive.open(member) as file:
                 arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
         return arrays
+
+
+def most_bytes(path: Path) -> int:
+    """How much a file may unpack to."""
+    return max(_SMALL_BYTES, _MAX_RATIO * path.stat().st_size)
+
+
+def check_archive(archive: zipfile.ZipFile, limit: int) -> None:
+    """Raises ValueError where an archive would unpack to more than `limit` bytes."""
+    members = archive.infolist()
+    unpacked = sum(member.file_size for member in members)
+    if unpacked > limit or len(members) > _MAX_MEMBERS:
+        raise ValueError(
+            f"it would unpack to {unpacked / 1e9:.1f} GB in {len(members)} parts, "
+            f"more than {limit / 1e9:.1f} GB"
+        )
+    for member in members:
+        check_packing(member)
+
+
+def check_packing(member: zipfile.ZipInfo) -> None:
+    """Raises ValueError for bzip2 and LZMA, which Python unpacks beyond the size declared."""
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{member.filename} is neither stored nor deflated")
 
 
 def _check_header(file: IO[bytes], member: zipfile.ZipInfo) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import zipfile
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,10 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 
 from recon.core.errors import InputError
+from recon.core.untrusted import check_archive, most_bytes
+
+_ITEM_BYTES = 100
+"""What an object of Python takes, about."""
 
 
 def read_pickle(path: Path) -> Any:
@@ -20,80 +25,101 @@ def read_pickle(path: Path) -> Any:
     Arrays and tensors become numpy arrays.
 
     Raises:
-        InputError: the file is damaged, or asks for anything but plain data.
+        InputError: the file is damaged, too large, or asks for anything but plain data.
     """
-    with path.open("rb") as file:
-        return _read(file, path)
+    return _read(path, lambda file: _PlainUnpickler(file, encoding="latin1").load())
 
 
 def read_object_npy(path: Path) -> Any:
     """The one object in a .npy file such as `numpy.save(path, dict)` writes.
 
     Raises:
-        InputError: the file is damaged, or asks for anything but plain data.
+        InputError: the file is damaged, too large, or asks for anything but plain data.
     """
-    try:
-        with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
-            shape, _, dtype = read[version[0]](file)
-            if shape != () or not dtype.hasobject:
-                raise ValueError(f"an array of shape {shape} and type {dtype}")
-            return _plain(_read(file, path).item())
-    except (ValueError, KeyError, OSError, AttributeError) as error:
-        raise InputError(
-            f"expected one dictionary saved with numpy.save in {path}, got: {error}; "
-            "give the file that the program wrote"
-        ) from error
+    return _read(path, _object_of_npy)
 
 
 def read_torch(path: Path) -> Any:
     """The content of a .pt file, tensors as numpy arrays.
 
     Raises:
-        InputError: the file is damaged, or asks for anything but tensors and containers.
+        InputError: the file is damaged, too large, or asks for anything but tensors and containers.
     """
-    import torch
+    return _read(path, _content_of_torch)
 
+
+def _read(path: Path, load: Callable[[BinaryIO], Any]) -> Any:
     try:
         with path.open("rb") as file:
-            content = torch.load(file, map_location="cpu", weights_only=True)
+            return _Plain(most_bytes(path)).of(load(file))
     except Exception as error:  # a damaged file can raise anything
-        raise _refusal(path, str(error).splitlines()[0] if str(error) else repr(error)) from error
-    return _plain(content)
+        why = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        raise InputError(
+            f"expected a file of plain arrays, got in {path}: {why.splitlines()[0]}; nothing of it "
+            "was run: give the file that the program wrote"
+        ) from error
 
 
-def _read(file: BinaryIO, path: Path) -> Any:
-    try:
-        return _plain(_PlainUnpickler(file, encoding="latin1").load())
-    except InputError as error:
-        raise _refusal(path, str(error)) from None
-    except Exception as error:  # a damaged pickle can raise anything
-        raise _refusal(path, f"{type(error).__name__}: {error}") from error
+def _object_of_npy(file: BinaryIO) -> Any:
+    version = np.lib.format.read_magic(file)
+    read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+    shape, _, dtype = read[version[0]](file)
+    if shape != () or not dtype.hasobject:
+        raise InputError(f"{dtype} of shape {shape} instead of one dictionary")
+    return _PlainUnpickler(file, encoding="latin1").load().item()
 
 
-def _refusal(path: Path, why: str) -> InputError:
-    return InputError(
-        f"expected a file of plain arrays, got in {path}: {why}; nothing of it was run: "
-        "give the file that the program wrote"
-    )
+def _content_of_torch(file: BinaryIO) -> Any:
+    import torch
+
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            check_archive(archive, most_bytes(Path(file.name)))
+    file.seek(0)
+    return torch.load(file, map_location="cpu", weights_only=True)
 
 
-def _plain(value: Any) -> Any:
-    """Containers of numpy arrays from containers that may hold tensors."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_plain(item) for item in value)
-    if hasattr(value, "detach"):
-        return value.detach().cpu().numpy()
-    return value
+class _Plain:
+    """Containers of numpy arrays from containers that may hold tensors, of `room` bytes at most.
+
+    A few bytes can name one list twice, that pair twice and so on, or stretch one number to a
+    tensor of any shape.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room, self._left = room, room
+
+    def of(self, value: Any) -> Any:
+        """The value with everything in it as plain data."""
+        if hasattr(value, "detach"):
+            value = value.detach().cpu().numpy()
+        self._left -= getattr(value, "nbytes", _ITEM_BYTES)
+        if self._left < 0:
+            raise InputError(f"content that unpacks to more than {self._room / 1e9:.1f} GB")
+        if isinstance(value, dict):
+            return {key: self.of(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return type(value)(self.of(item) for item in value)
+        return value
+
+
+def _maker(kind: type) -> Callable[[], Any]:
+    """Makes empty ones; the type itself would also make gigabytes, from a number."""
+
+    def make() -> Any:
+        return kind()
+
+    return make
 
 
 def _storage(data: bytes) -> Any:
     """A tensor's numbers; torch's own function of this name would trust the bytes."""
     import torch
 
+    if zipfile.is_zipfile(io.BytesIO(data)):
+        raise InputError(
+            "a tensor in an archive of its own"
+        )  # torch writes none, a bomb may be one
     return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
@@ -152,7 +178,7 @@ class _PlainUnpickler(pickle._Unpickler):  # type: ignore[name-defined]
         ("collections", "OrderedDict"): OrderedDict,
         ("collections", "defaultdict"): defaultdict,
         **{
-            (module, kind.__name__): kind
+            (module, kind.__name__): _maker(kind)
             for module in ("builtins", "__builtin__")
             for kind in (bytes, dict, list)
         },

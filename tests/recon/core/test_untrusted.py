@@ -51,6 +51,21 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert len(read_arrays(npz(tmp_path / "y.npz", a=varied))["a"]) == 200_000, "no bomb"
 
 
+def test_packings_that_unpack_more_than_they_declare(tmp_path: Path) -> None:
+    """Python unpacks all that a few bytes of bzip2 or LZMA hold before it looks at the size."""
+    for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        with zipfile.ZipFile(tmp_path / "x.npz", "w", method) as archive:
+            archive.writestr("a.npy", with_header(EMPTY))
+        with pytest.raises(ValueError, match="neither stored nor deflated"):
+            read_arrays(tmp_path / "x.npz")
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", with_header(EMPTY))
+    assert len(read_arrays(tmp_path / "x.npz")["a"]) == 0
+
+
+EMPTY = "{'descr': '<f8', 'fortran_order': False, 'shape': (0,)}"
+
+
 def with_header(header: str) -> bytes:
     text = header.encode().ljust(117) + b"\n"
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text

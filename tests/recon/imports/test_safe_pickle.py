@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import zipfile
 from collections import OrderedDict, defaultdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from recon.core import untrusted
 from recon.core.errors import InputError
 from recon.imports.safe_pickle import read_object_npy, read_pickle, read_torch
 from tests.recon.imports.files import joblib_dump
@@ -96,15 +98,18 @@ def test_nothing_in_a_file_is_run(tmp_path: Path) -> None:
     assert mark.exists()
 
 
-def test_a_hidden_pickle_inside_a_tensor_is_refused(tmp_path: Path) -> None:
-    """torch's storages are pickles themselves, which `torch.load` would trust by default."""
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_hidden_file_inside_a_tensor_is_refused(tmp_path: Path, zipped: bool) -> None:
+    """torch's storages are files themselves: pickles that `torch.load` would trust by default,
+    or archives, whose size nobody has checked."""
 
     class Storage:
         def __reduce__(self) -> tuple[Any, ...]:
             from torch.storage import _load_from_bytes
 
             path = tmp_path / "inner.pt"
-            torch.save(Evil(tmp_path / "mark"), path, _use_new_zipfile_serialization=False)
+            hidden = torch.ones(3) if zipped else Evil(tmp_path / "mark")
+            torch.save(hidden, path, _use_new_zipfile_serialization=zipped)
             return _load_from_bytes, (path.read_bytes(),)
 
     (tmp_path / "a.pkl").write_bytes(pickle.dumps({"pose": Storage()}))
@@ -132,3 +137,64 @@ def test_an_ordinary_array_is_no_dictionary(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.ones((3, 2)))
     with pytest.raises(InputError, match="one dictionary"):
         read_object_npy(tmp_path / "a.npy")
+
+
+class Makes:
+    """Calls `maker` with `argument` when it is unpickled."""
+
+    def __init__(self, maker: Any, argument: Any) -> None:
+        self.made = maker, (argument,)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.made
+
+
+def doubled(times: int) -> list[Any]:
+    """A list of a list … that a file holds in some bytes each, and memory in twice as many."""
+    content: list[Any] = []
+    for _ in range(times):
+        content = [content, content]
+    return content
+
+
+SMALL_FILES_OF_MUCH = {
+    "a list doubled sixty times": doubled(60),
+    "a list of a number of bytes": Makes(list, Makes(bytes, 10**7)),
+    "an array nobody filled": Makes(np.ndarray, (10**7,)),
+    "a stretched tensor": torch.zeros(1).expand(10**7),
+}
+
+
+@pytest.mark.parametrize("content", SMALL_FILES_OF_MUCH.values(), ids=SMALL_FILES_OF_MUCH)
+def test_small_files_of_much_are_refused(
+    tmp_path: Path, content: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(untrusted, "_SMALL_BYTES", 10**7)
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"pose": content}))
+    np.save(tmp_path / "a.npy", {"pose": content}, allow_pickle=True)  # type: ignore[arg-type]
+    for read, name in ((read_pickle, "a.pkl"), (read_object_npy, "a.npy")):
+        with pytest.raises(InputError, match="got in"):
+            read(tmp_path / name)
+
+
+def test_small_torch_files_of_much_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(untrusted, "_SMALL_BYTES", 10**7)
+    endless: list[Any] = []
+    endless.append(endless)
+    for content in (doubled(60), torch.zeros(1).expand(10**7), endless):
+        torch.save({"pose": content}, tmp_path / "a.pt")
+        with pytest.raises(InputError, match="got in"):
+            read_torch(tmp_path / "a.pt")
+    torch.save({"pose": torch.zeros(1_000_000)}, tmp_path / "a.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "a.pt") as whole,
+        zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for name in whole.namelist():
+            bomb.writestr(name, whole.read(name))
+    assert len(read_torch(tmp_path / "bomb.pt")["pose"]) == 1_000_000, "small in all: unpacked"
+    monkeypatch.setattr(untrusted, "_SMALL_BYTES", 10**6)
+    with pytest.raises(InputError, match="would unpack"):
+        read_torch(tmp_path / "bomb.pt")
