@@ -10,14 +10,16 @@ import numpy as np
 
 from recon.core.errors import InputError
 from recon.core.geometry import Array
-from recon.motion.clip import Box
+from recon.core.scene import Scene
+from recon.motion.clip import Box, MotionClip
 from recon.motion.sources import find_motion
 from recon.options_avatars import AnimateOptions
-from recon.performers import Performer, find_avatar, performer, rig_of, subject_of
+from recon.performers import Performer, find_avatar, own_motion, performer, rig_of, subject_of
 from recon.runner import Silent, Watcher
 from recon.shots import FPS, Views, intrinsics, picture_size, take_shots, write_shots
 
 if TYPE_CHECKING:
+    from splatting.avatars.avatar import Avatar
     from splatting.gaussians import Gaussians
     from splatting.people_paths import Subject
 
@@ -49,19 +51,26 @@ def animate(
     watcher = watcher or Silent()
     write = _writer(out)
     avatar = find_avatar(source, options.person)
-    person = options.motion_person
-    own = source.resolve()
-    if person is None and Path(motion).resolve() in (own, own.parent.parent):
-        person = avatar.track_id  # in the scene that it was made from, its own
-    clip = find_motion(
-        motion, rig_of(avatar), person=person, seconds=options.seconds, fps=options.fps or FPS,
-        seed=options.seed,
-    )  # fmt: skip
+    clip = _clip(source, motion, avatar, options, watcher)
     times = _moments(clip.times, options, own=options.fps is None and out.suffix == ".npz")
     acting = performer(avatar, clip.at(times))
     why = f"{clip.name} on person {avatar.track_id}, {len(times)} frames"
     with watcher.stage("animate", why) as progress:
         return write(acting, out, options, progress)
+
+
+def _clip(
+    source: Path, motion: str, avatar: Avatar, options: AnimateOptions, watcher: Watcher
+) -> MotionClip:
+    """The motion that is asked for; in the scene that the avatar was made from, its own."""
+    own, home = source.resolve(), Path(motion).resolve()
+    if home in (own, own.parent.parent) and (home / "scene.json").exists():
+        if options.motion_person in (None, avatar.track_id):
+            return own_motion(Scene.open(home), avatar.track_id, rig_of(avatar), watcher)
+    return find_motion(
+        motion, rig_of(avatar), person=options.motion_person, seconds=options.seconds,
+        fps=options.fps or FPS, seed=options.seed,
+    )  # fmt: skip
 
 
 def _writer(out: Path) -> Callable[..., list[Path]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import time
 from dataclasses import asdict, replace
@@ -13,17 +12,19 @@ import cv2
 import numpy as np
 
 from recon import __version__
-from recon.avatar_photos import load_person
+from recon.avatar_motion import motion_file, refined, save_refined
+from recon.avatar_photos import load_person, poses_of
 from recon.core.errors import InputError
 from recon.core.geometry import rotvec_to_matrix
 from recon.core.people import BodyPoses
 from recon.core.rig import Rig
 from recon.core.scene import Scene
-from recon.core.storage import write_atomic
+from recon.core.storage import write_bytes
 from recon.options_avatars import AvatarOptions
 from recon.performers import AVATARS
 from recon.runner import Silent, Watcher
 from recon.splat_results import ALEXNET
+from recon.splat_video import chosen_device
 
 if TYPE_CHECKING:
     from splatting.avatars.avatar import Avatar
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from splatting.avatars.photos import AvatarPhotos
     from splatting.avatars.training import AvatarConfig, AvatarResult, AvatarStatus, Watch
 
-STEPS = {"fast": 3000, "network": 30_000}
 MINUTES = {"fast": 10.0, "network": 60.0}
 PAIRS, TURNTABLE = 4, 8
 """Pictures of the sheet: held-out frames beside ours, and views around."""
@@ -57,10 +57,10 @@ def avatar(
     out = out or scene.path / AVATARS
     if out.exists() and not out.is_dir():
         raise InputError(f"expected a folder to write to, got the file {out}; use --out DIR")
-    person = load_person(scene, options, watcher)
-    for note in person.notes:
+    loaded = load_person(scene, options, watcher)
+    for note in loaded.notes:
         watcher.note(f"avatar: {note}")
-    train, held_out = person.photos.split(options.held_out)
+    train, held_out = loaded.photos.split(options.held_out)
     width = train.size[0]
     perceptual = _perceptual(width, watcher) if options.mode == "network" else None
     with watcher.stage("avatar", f"{len(train)} pictures of {width}x{width}") as progress:
@@ -71,24 +71,36 @@ def avatar(
 
         started = time.process_time()
         result = _train(
-            person.rig, train, options, watch, source=str(scene.video.path), perceptual=perceptual
-        )
+            loaded.person.rig, train, options, watch, source=str(scene.video.path),
+            perceptual=perceptual,
+        )  # fmt: skip
         cpu = time.process_time() - started
     with watcher.stage("measure", f"{len(held_out) if held_out else 0} held-out pictures"):
-        return _write(result, train, held_out, out, options=options, cpu=cpu, notes=person.notes)
+        person = refined(loaded.person, result.motion, train.frame_idx)
+        save_refined(motion_file(out, options.person), person, scene)
+        # Nothing is found on the held-out pictures: their motion is corrected as their neighbours'.
+        train, held_out = (
+            p and replace(p, poses=poses_of(person.motion, p.frame_idx)) for p in (train, held_out)
+        )
+        assert train is not None
+        return _write(result, train, held_out, out, options=options, cpu=cpu, notes=loaded.notes)
 
 
-def training_config(options: AvatarOptions) -> AvatarConfig:
-    """The options as the trainer of their mode takes them."""
+def training_config(options: AvatarOptions, device: str = "cpu") -> AvatarConfig:
+    """The options as the trainer of their mode takes them; a network on CUDA has the paper's sizes.
+
+    Args:
+        device: "cpu" or "cuda".
+    """
+    chosen = {"steps": options.iterations, "resolution": options.resolution}
     settings: dict[str, Any] = {
         "minutes": options.minutes or MINUTES[options.mode],
-        "steps": options.iterations or STEPS[options.mode],
-        "resolution": options.resolution,
+        **{name: value for name, value in chosen.items() if value is not None},
     }
     if options.mode == "network":
-        from splatting.avatars.network_training import NetworkConfig
+        from splatting.avatars.network_training import NetworkConfig, paper_config
 
-        return NetworkConfig(**settings)
+        return paper_config(**settings) if device == "cuda" else NetworkConfig(**settings)
     from splatting.avatars.training import AvatarConfig
 
     return AvatarConfig(**settings)
@@ -99,14 +111,9 @@ def _train(
     perceptual: Perceptual | None,
 ) -> AvatarResult:  # fmt: skip
     """By the trainer of the mode, on CUDA where there is one that gsplat can use."""
-    import torch
-
-    on_cuda = torch.cuda.is_available() and importlib.util.find_spec("gsplat") is not None
-    config = training_config(options)
-    about: dict[str, Any] = {
-        "track_id": options.person, "source": source,
-        "device": "cuda" if on_cuda else "cpu",
-    }  # fmt: skip
+    device = chosen_device("auto")
+    config = training_config(options, device)
+    about: dict[str, Any] = {"track_id": options.person, "source": source, "device": device}
     if options.mode == "network":
         from splatting.avatars.network_training import NetworkConfig, train_network
 
@@ -135,17 +142,13 @@ def _write(
     result: AvatarResult, train: AvatarPhotos, held_out: AvatarPhotos | None, out: Path, *,
     options: AvatarOptions, cpu: float, notes: tuple[str, ...],
 ) -> dict[str, Any]:  # fmt: skip
-    """Writes the avatar, its figures and its sheet."""
+    """Writes the avatar, its figures and its sheet; pictures come with the refined motion."""
     from splatting.avatars.evaluation import score
     from splatting.avatars.files import save_avatar
 
     made, name = result.avatar, f"person_{options.person}"
-    trained_on = replace(train, poses=result.motion.poses())
     scores: dict[str, Any] = {}
     if held_out is not None:
-        # Nothing is found on the held-out pictures: their motion is corrected as their neighbours'.
-        at = np.interp(held_out.frame_idx, train.frame_idx, np.arange(len(train)))
-        held_out = replace(held_out, poses=result.motion.corrected(held_out.poses, at))
         scores = {"held_out": len(held_out), **score(made, held_out)}
     figures = {
         "person": options.person, "mode": options.mode, "version": __version__,
@@ -153,19 +156,14 @@ def _write(
         "pictures": len(train), "size": train.size[0], "steps": result.steps,
         "minutes": round(result.seconds / 60, 2), "cpu_seconds": round(cpu, 1),
         "background": "white", "model": made.model, "licence": made.licence,
-        "notes": list(notes), "options": {k: _plain(v) for k, v in asdict(options).items()},
+        "notes": list(notes), "options": asdict(options),
     }  # fmt: skip
-    sheet = _sheet(made, held_out or trained_on, trained_on)
+    sheet = _sheet(made, held_out or train, train)
     save_avatar(made, out / f"{name}.npz")
-    text = json.dumps(figures, indent=1)
-    write_atomic(out / f"{name}.json", lambda file: file.write(text.encode()))
+    write_bytes(out / f"{name}.json", json.dumps(figures, indent=1).encode())
     _, packed = cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 93])
-    write_atomic(out / f"{name}.jpg", lambda file: file.write(packed.tobytes()))
+    write_bytes(out / f"{name}.jpg", packed.tobytes())
     return {**figures, "file": str(out / f"{name}.npz")}
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
 
 
 def _sheet(made: Avatar, shown: AvatarPhotos, around: AvatarPhotos) -> np.ndarray:

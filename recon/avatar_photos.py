@@ -10,9 +10,9 @@ import numpy as np
 from recon.avatar_masks import MIN_PIXELS, PersonMask, SceneMasks
 from recon.core.errors import InputError, StaleSceneError
 from recon.core.geometry import Array
-from recon.core.people import BodyPoses
-from recon.core.rig import Rig
+from recon.core.people import BodyPoses, WorldMotion
 from recon.core.scene import Scene
+from recon.export.motion import ExportPerson, export_people
 from recon.export.overlay import open_frames
 from recon.options_avatars import AvatarOptions
 from recon.runner import Watcher
@@ -29,20 +29,31 @@ TYPICAL = 0.9
 
 @dataclass(frozen=True, kw_only=True)
 class PersonPhotos:
-    """Pictures of one person, their body, and what the user should know of them, in words."""
+    """Pictures of one person, who it is, and what the user should know of them, in words.
+
+    Args:
+        photos: with the scene's poses. person: body and motion in the scene, all its frames.
+    """
 
     photos: AvatarPhotos
-    rig: Rig
+    person: ExportPerson
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Seen:
-    """One frame of the person: picture (H, W, 3) uint8, masks and the square (4,) around them."""
+    """The square around the person in one frame, in the frame's own pixels.
+
+    Args:
+        image: (S, S, 3) uint8. person: (S, S) uint8, 255 where they are. visible: (S, S) uint8, 0
+            where somebody else or the picture's end hides them. A: (3, 3), pixels of the frame to
+            the square's.
+    """
 
     image: np.ndarray
-    mask: PersonMask
-    box: Array
+    person: np.ndarray
+    visible: np.ndarray
+    A: Array
 
 
 def load_person(scene: Scene, options: AvatarOptions, watcher: Watcher) -> PersonPhotos:
@@ -55,9 +66,7 @@ def load_person(scene: Scene, options: AvatarOptions, watcher: Watcher) -> Perso
         InputError: no such person, too few frames of them, or the video is gone.
         StaleSceneError: the scene's people have not been placed in the world.
     """
-    from splatting.avatars.photos import AvatarPhotos, crop_of
-
-    rig, rows, poses = _motion(scene, options.person)
+    person, rows = _person(scene, options.person)
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, options.frames).round().astype(int))]
     masks = SceneMasks(scene, options.masks)
     seen: dict[int, _Seen] = {}
@@ -68,39 +77,62 @@ def load_person(scene: Scene, options: AvatarOptions, watcher: Watcher) -> Perso
                 progress(len(seen), len(chosen))
                 mask = masks.of(frame, options.person)
                 if mask is not None and mask.person.sum() >= MIN_PIXELS:
-                    seen[frame.index] = _Seen(image=frame.image, mask=mask, box=_square(mask))
+                    seen[frame.index] = _cut(frame.image, mask)
             if frame.index >= chosen[-1]:
                 break
-    kept = [i for i, s in seen.items() if s.box[2] - s.box[0] >= MIN_SIDE]
+    kept = {i: s for i, s in seen.items() if len(s.image) >= MIN_SIDE}
     if len(kept) < MIN_PHOTOS:
         raise InputError(
             f"expected {MIN_PHOTOS} frames or more that show person {options.person} at "
             f"{MIN_SIDE} px or more, got {len(kept)}; choose another --person"
         )
-    sides = [seen[i].box[2] - seen[i].box[0] for i in kept]
+    sides = [len(s.image) for s in kept.values()]
     side = 2 * round(0.5 * min(options.size, float(np.quantile(sides, TYPICAL))))
-    images, persons, ignored, Ks = [], [], [], []
-    K = scene.camera.intrinsics.matrix
-    for i in kept:
-        s = seen[i]
-        image, A = crop_of(s.image, s.box, (side, side))
-        visible = np.where(s.mask.others, 0, 255).astype(np.uint8)
+    photos = _photos(scene, person.motion, kept, side)
+    return PersonPhotos(photos=photos, person=person, notes=_notes(photos, masks))
+
+
+def _photos(scene: Scene, motion: WorldMotion, seen: dict[int, _Seen], side: int) -> AvatarPhotos:
+    """What was seen, by frame, at one size of `side` px."""
+    from splatting.avatars.photos import AvatarPhotos, crop_of
+
+    images, masks, ignored, Ks = [], [], [], []
+    for s in seen.values():
+        whole, size = np.array([0.0, 0, len(s.image), len(s.image)]), (side, side)
+        image, A = crop_of(s.image, whole, size)
         images.append(image)
-        persons.append(crop_of(255 * s.mask.person.astype(np.uint8), s.box, (side, side))[0])
-        ignored.append(crop_of(visible, s.box, (side, side))[0] < 250)
-        Ks.append(A @ K)
-    at = np.searchsorted(rows, kept)
-    photos = AvatarPhotos(
-        images=np.stack(images), masks=np.stack(persons), ignored=np.stack(ignored),
-        Ks=np.stack(Ks), Ts_world_camera=scene.placement.Ts_world_camera[kept],
-        poses=BodyPoses(root=poses.root[at], rotations=poses.rotations[at]),
-        times=scene.video.times[kept], frame_idx=np.array(kept),
+        masks.append(crop_of(s.person, whole, size)[0])
+        ignored.append(crop_of(s.visible, whole, size)[0] < 250)
+        Ks.append(A @ s.A @ scene.camera.intrinsics.matrix)
+    rows = np.array(list(seen))
+    return AvatarPhotos(
+        images=np.stack(images), masks=np.stack(masks), ignored=np.stack(ignored), Ks=np.stack(Ks),
+        Ts_world_camera=scene.placement.Ts_world_camera[rows], poses=poses_of(motion, rows),
+        times=scene.video.times[rows], frame_idx=rows,
     )  # fmt: skip
-    return PersonPhotos(photos=photos, rig=rig, notes=_notes(photos, masks))
 
 
-def _motion(scene: Scene, person: int) -> tuple[Rig, np.ndarray, BodyPoses]:
-    """The person's body, the frames that can be used, and the poses in the world there."""
+def _cut(image: np.ndarray, mask: PersonMask) -> _Seen:
+    from splatting.avatars.photos import crop_of
+
+    box = _square(mask)
+    side = int(box[2] - box[0])
+    square, A = crop_of(image, box, (side, side))
+    person, visible = (
+        crop_of(np.where(where, 255, 0).astype(np.uint8), box, (side, side))[0]
+        for where in (mask.person, ~mask.others)
+    )
+    return _Seen(image=square, person=person, visible=visible, A=A)
+
+
+def poses_of(motion: WorldMotion, frame_idx: np.ndarray) -> BodyPoses:
+    """The poses in the world in some of the motion's frames (M,)."""
+    rows, poses = np.searchsorted(motion.frame_idx, frame_idx), motion.poses_world
+    return BodyPoses(root=poses.root[rows], rotations=poses.rotations[rows])
+
+
+def _person(scene: Scene, number: int) -> tuple[ExportPerson, np.ndarray]:
+    """A person of the scene, and the indices of the frames that can be used."""
     if imported := scene.manifest.get("imported"):
         raise InputError(
             f"expected the scene of a video, got {scene.path}, which was imported from "
@@ -111,24 +143,20 @@ def _motion(scene: Scene, person: int) -> tuple[Rig, np.ndarray, BodyPoses]:
             f"expected a scene whose people are placed in the world, got {scene.path}; finish it "
             "with: recon run VIDEO"
         )
-    motions = {motion.track_id: motion for motion in scene.world_motions}
-    if person not in motions:
-        there = ", ".join(map(str, sorted(motions))) or "nobody"
-        raise InputError(f"--person: expected one of {there} in {scene.path}, got {person}")
-    motion = motions[person]
-    rigs = {m.track_id: r for m, r in zip(scene.camera_motions, scene.rigs, strict=True)}
-    tracked = next(t.frame_idx for t in scene.tracks if t.track_id == person)
+    people = {person.motion.track_id: person for person in export_people(scene)}
+    if number not in people:
+        there = ", ".join(map(str, sorted(people))) or "nobody"
+        raise InputError(f"--person: expected one of {there} in {scene.path}, got {number}")
+    motion = people[number].motion
+    tracked = next(t.frame_idx for t in scene.tracks if t.track_id == number)
     usable = motion.observed & np.isin(motion.frame_idx, tracked)
     usable &= scene.camera.tracked[motion.frame_idx]
     if usable.sum() < MIN_PHOTOS:
         raise InputError(
-            f"expected {MIN_PHOTOS} frames or more with person {person} and a known camera, got "
+            f"expected {MIN_PHOTOS} frames or more with person {number} and a known camera, got "
             f"{usable.sum()}; choose another --person"
         )
-    poses = motion.poses_world
-    return rigs[person], motion.frame_idx[usable], BodyPoses(
-        root=poses.root[usable], rotations=poses.rotations[usable]
-    )  # fmt: skip
+    return people[number], motion.frame_idx[usable]
 
 
 def _square(mask: PersonMask) -> Array:

@@ -48,7 +48,7 @@ def compose(
     watcher = watcher or Silent()
     scene = Scene.open(source)
     check_output(out)
-    cast = scene_performers(scene, options.person)
+    cast = scene_performers(scene, options.person, watcher=watcher)
     place, record = _place(scene, options)
     times, fps = _moments(_filmed(scene)[0], options)
     lens = _lens(scene, record, options, out)

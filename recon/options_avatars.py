@@ -25,9 +25,10 @@ class AvatarOptions:
     minutes: Annotated[float | None, arg(metavar="M")] = None
     """How long to train at most; by default 10, with a network 60."""
     iterations: int | None = None
-    """Pictures to look at at most; by default 3000, with a network 30000."""
-    resolution: Annotated[int, arg(metavar="R")] = 192
-    """Texels along each side of the body's texture; about 0.6 R² show the body."""
+    """Pictures to look at at most; by default 3000, with a network 30000, on CUDA 20000."""
+    resolution: Annotated[int | None, arg(metavar="R")] = None
+    """Texels along each side of the body's texture, of which about 0.6 R² show the body; by default
+    192, with a network on CUDA 512."""
     size: Annotated[int, arg(metavar="PX")] = 384
     """Side of the crops around the person, at most; less where they are smaller in the video."""
     frames: int = 100

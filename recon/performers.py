@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recon.avatar_motion import motion_file, refines
 from recon.core.errors import InputError
 from recon.core.geometry import Array, make_transform
 from recon.core.rig import Rig
 from recon.core.scene import Scene
 from recon.core.skeletons import CANONICAL_JOINTS
 from recon.motion.clip import MotionClip
+from recon.motion.sources import find_motion
+from recon.runner import Silent, Watcher
 
 if TYPE_CHECKING:
     from splatting.avatars.avatar import Avatar
@@ -172,8 +175,12 @@ def _chosen_files(scene: Path, person: int | None) -> dict[int, Path]:
     return chosen
 
 
-def scene_performers(scene: Scene, person: int | None = None) -> list[Performer]:
+def scene_performers(
+    scene: Scene, person: int | None = None, *, watcher: Watcher | None = None
+) -> list[Performer]:
     """The scene's avatars (or one person's), each in its own motion, where they are there.
+
+    See `own_motion` for which motion that is.
 
     Raises:
         InputError: no avatars, or one of somebody who is not in the scene or is another body.
@@ -181,8 +188,9 @@ def scene_performers(scene: Scene, person: int | None = None) -> list[Performer]
     """
     from splatting.avatars.files import load_avatar
 
+    watcher = watcher or Silent()
     files = _chosen_files(scene.path, person)
-    motions = {motion.track_id: motion for motion in scene.world_motions}
+    motions = {motion.track_id for motion in scene.world_motions}
     rigs = {m.track_id: r for m, r in zip(scene.camera_motions, scene.rigs, strict=True)}
     out = []
     for number, file in files.items():
@@ -191,15 +199,30 @@ def scene_performers(scene: Scene, person: int | None = None) -> list[Performer]
                 f"expected avatars of people of {scene.path} ({', '.join(map(str, motions))}), "
                 f"got {file}; delete it"
             )
-        motion, avatar = motions[number], load_avatar(file)
+        avatar = load_avatar(file)
         if np.abs(rigs[number].rest_joints - avatar.rest_joints).max() > _OTHER_BODY:
             raise InputError(
                 f"expected an avatar of the body that {scene.path} holds now, {file.name} is of "
                 f"another run; make it again with: recon avatar {scene.path} --person {number}"
             )
-        clip = MotionClip(
-            name=f"person {number}", times=scene.video.times[motion.frame_idx],
-            poses=motion.poses_world, contacts=motion.contacts, rig=rig_of(avatar),
-        )  # fmt: skip
-        out.append(performer(avatar, clip))
+        out.append(performer(avatar, own_motion(scene, number, rig_of(avatar), watcher)))
     return out
+
+
+def own_motion(scene: Scene, number: int, rig: Rig, watcher: Watcher) -> MotionClip:
+    """What a person does in the scene, on their body: as `recon avatar` refined it, if it did.
+
+    The watcher is told of a motion that was refined in another run of the scene and is left out.
+
+    Raises:
+        InputError: the person is not in the scene, or the refined motion's file is damaged.
+    """
+    file = motion_file(scene.path / AVATARS, number)
+    if file.exists():
+        if refines(file, scene):
+            return replace(find_motion(str(file), rig), name=f"person {number}")
+        watcher.note(
+            f"person {number} moves as the scene holds it: {file.name} was refined in another run; "
+            f"again with: recon avatar {scene.path} --person {number}"
+        )
+    return find_motion(str(scene.path), rig, person=number)

@@ -35,7 +35,7 @@ def find_scene_splats(scene: Scene, watcher: Watcher) -> SceneSplats | None:
         watcher.note(f"splats are left out: {error}")
     try:
         if avatar_files(scene.path):
-            cast = scene_performers(scene)
+            cast = scene_performers(scene, watcher=watcher)
     except ReconError as error:
         watcher.note(f"avatars are left out: {error}")
     if place is None and not cast:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -208,7 +209,12 @@ def export(scene: Scene, out: Path, options: ExportOptions = DEFAULTS) -> list[P
             (smplh, amass_arrays(at_rate, smplh.name, "smplh")),
             (native, native_arrays(person)),
         ):
-            content = {key: np.asarray(v) for key, v in (arrays | _description(person)).items()}
-            write_atomic(path, lambda file, c=content: np.savez_compressed(file, **c))  # type: ignore[arg-type]
+            write_motion(path, person, arrays)
             written.append(path)
     return written
+
+
+def write_motion(path: Path, person: ExportPerson, arrays: Mapping[str, Any]) -> None:
+    """Writes arrays of a person's motion with what is said of everybody, atomically."""
+    content = {key: np.asarray(v) for key, v in {**arrays, **_description(person)}.items()}
+    write_atomic(path, lambda file: np.savez_compressed(file, **content))  # type: ignore[arg-type]

@@ -78,17 +78,22 @@ class RefinedMotion:
         return BodyPoses(root=root, rotations=rotations)
 
     @torch.no_grad()
-    def corrected(self, poses: BodyPoses, at: Array) -> BodyPoses:
-        """Another part of the same motion with the corrections of the frames around it.
+    def corrections(self, at: Array) -> tuple[Array, Array]:
+        """Turns (M, 22, 3) of the body's joints, rotation vectors, and shifts (M, 3), metres.
 
         Args:
-            poses: M frames. at: (M,) where they lie among the frames 0 to T - 1, such as 2.5.
+            at: (M,) where they are wanted among the frames 0 to T - 1, such as 2.5.
         """
         known = np.arange(len(self))
         turns, shifts = (
             np.stack([np.interp(at, known, column) for column in table.weight.cpu().numpy().T], 1)
             for table in (self.turns, self.shifts)
         )
-        rotations = poses.rotations.copy()
-        rotations[:, :NUM_TURNED] @= rotvec_to_matrix(turns.reshape(-1, NUM_TURNED, 3))
-        return BodyPoses(root=poses.root + shifts, rotations=rotations)
+        return turns.reshape(-1, NUM_TURNED, 3), shifts
+
+
+def corrected(poses: BodyPoses, turns: Array, shifts: Array) -> BodyPoses:
+    """The poses (N frames) with corrections: turns (N, 22, 3), shifts (N, 3)."""
+    rotations = poses.rotations.copy()
+    rotations[:, :NUM_TURNED] @= rotvec_to_matrix(turns)
+    return BodyPoses(root=poses.root + shifts, rotations=rotations)

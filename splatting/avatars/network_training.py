@@ -27,8 +27,6 @@ from splatting.harmonics import SH_C0
 
 Perceptual = Callable[[Tensor, Tensor], Tensor]
 """(rendered, photo), (H, W, 3) each in 0 to 1, to a distance that gradients pass through."""
-PAPER_RESOLUTION, CPU_RESOLUTION = 512, 128
-"""Texels along each side."""
 RATE_AT_END = 0.05
 _DECODED = ("means", "scales", "sh")
 
@@ -46,7 +44,7 @@ class NetworkConfig(AvatarConfig):
         offset_weight, size_weight, feature_weight, pose_weight, perceptual_weight: of losses.
     """
 
-    resolution: int = CPU_RESOLUTION
+    steps: int = 30_000
     feature_resolution: int = 64
     channels: int = 32
     hidden: int = 64
@@ -71,9 +69,9 @@ class NetworkConfig(AvatarConfig):
 
 
 def paper_config(**settings: object) -> NetworkConfig:
-    """The sizes of the paper, for CUDA: 512 texels a side, features of 128 a side."""
+    """The sizes and steps of the paper, for CUDA, where `settings` do not say otherwise."""
     sizes = {
-        "resolution": PAPER_RESOLUTION, "feature_resolution": 128, "channels": 64, "hidden": 128,
+        "resolution": 512, "feature_resolution": 128, "channels": 64, "hidden": 128,
         "encoder": 32, "steps": 20_000,
     }  # fmt: skip
     return NetworkConfig(**(sizes | settings))  # pyright: ignore[reportArgumentType]

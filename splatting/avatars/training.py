@@ -60,7 +60,7 @@ class AvatarConfig:
         exposure: whether each picture has its own gain.
     """
 
-    steps: int = 6000
+    steps: int = 3000
     minutes: float | None = None
     resolution: int = 192
     normal_bound: float = 0.10

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from recon.avatar import training_config
 from recon.avatar_photos import load_person
 from recon.core.scene import Scene
 from recon.options_avatars import AvatarOptions
+from recon.performers import scene_performers
 from recon.runner import Silent
 from splatting.avatars.files import load_avatar
+from splatting.avatars.network_training import NetworkConfig
 from tests.recon.test_splat import call
 from tests.synthetic import make_scene
 
@@ -64,7 +68,8 @@ def test_other_people_and_what_lies_outside_the_picture_are_ignored(scene: Scene
 def test_a_scene_becomes_an_avatar_with_its_figures(scene: Scene) -> None:
     assert call(["avatar", scene.path, "--json", *SHORT]) == 0
     folder = scene.path / "avatars"
-    assert {f.name for f in folder.iterdir()} == {f"person_1.{e}" for e in ("npz", "json", "jpg")}
+    names = {f"person_1{end}" for end in (".npz", ".json", ".jpg", "_motion.npz")}
+    assert {f.name for f in folder.iterdir()} == names
     avatar = load_avatar(folder / "person_1.npz")
     figures = json.loads((folder / "person_1.json").read_text())
     assert avatar.track_id == 1 and figures["gaussians"] == len(avatar)
@@ -72,6 +77,9 @@ def test_a_scene_becomes_an_avatar_with_its_figures(scene: Scene) -> None:
     assert figures["held_out"] == 2 and figures["psnr"] > 15 and 0 < figures["ssim"] < 1
     sheet = cv2.imread(str(folder / "person_1.jpg"))
     assert sheet is not None and sheet.shape[0] > 2 * figures["size"]
+    (shown,) = scene_performers(scene)
+    away = shown.clip.poses.root - scene.world_motions[0].poses_world.root
+    assert 1e-4 < np.abs(away).max() < 0.1, "in the motion that was refined with it"
 
 
 def test_the_networks_mode_leaves_looks_that_depend_on_the_pose(
@@ -82,6 +90,19 @@ def test_the_networks_mode_leaves_looks_that_depend_on_the_pose(
     avatar = load_avatar(tmp_path / "person_1.npz")
     assert avatar.neural is not None
     assert json.loads((tmp_path / "person_1.json").read_text())["mode"] == "network"
+
+
+def test_sizes_follow_the_mode_and_the_device_unless_they_are_chosen() -> None:
+    fast, network = AvatarOptions(), AvatarOptions(mode="network")
+    assert training_config(fast, "cuda") == training_config(fast, "cpu")
+    small, large = (training_config(network, device) for device in ("cpu", "cuda"))
+    assert isinstance(small, NetworkConfig) and isinstance(large, NetworkConfig)
+    assert (small.resolution, small.feature_resolution, small.channels) == (192, 64, 32)
+    assert (large.resolution, large.feature_resolution, large.channels) == (512, 128, 64)
+    assert (small.steps, large.steps) == (30_000, 20_000)
+    for device in ("cpu", "cuda"):
+        chosen = training_config(replace(network, resolution=96, iterations=7), device)
+        assert (chosen.resolution, chosen.steps) == (96, 7)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from recon.core.people import BodyPoses
 from recon.synth.cameras import look_at
 from splatting.avatars.avatar import Avatar
 from splatting.avatars.evaluation import draw, score
+from splatting.avatars.motion import corrected
 from splatting.avatars.photos import AvatarPhotos, crop_of
 from splatting.avatars.surface import Surface, SurfaceRates
 from splatting.avatars.training import AvatarConfig, AvatarTraining
@@ -156,9 +157,8 @@ def test_corrections_between_frames_are_interpolated() -> None:
     with torch.no_grad():
         motion.shifts.weight[:, 2] = torch.arange(len(photos), dtype=torch.float32)
         motion.turns.weight[:, 1] = 0.1
-    between = motion.corrected(
-        BodyPoses(root=np.zeros((1, 3)), rotations=photos.poses.rotations[:1]), np.array([2.5])
-    )
+    poses = BodyPoses(root=np.zeros((1, 3)), rotations=photos.poses.rotations[:1])
+    between = corrected(poses, *motion.corrections(np.array([2.5])))
     np.testing.assert_allclose(between.root, [[0, 0, 2.5]])
     turned = photos.poses.rotations[0, 0] @ rotvec_to_matrix(np.array([0, 0.1, 0]))
     np.testing.assert_allclose(between.rotations[0, 0], turned, atol=1e-6)
