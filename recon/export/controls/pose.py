@@ -51,8 +51,9 @@ IBUG_OF_MESH = (
 """Of MediaPipe's 468 face points, those nearest to iBUG's 68."""
 
 _JOINT = {name: k for k, name in enumerate(CANONICAL_JOINTS)}
-_SKIN = 0.03
-"""Metres that a point of the head may lie under the surface that is seen there."""
+_SKIN, _EYE = 0.03, 0.01
+"""Metres that a point of the head may lie under the surface that is seen there; and an eye's
+radius."""
 _FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 _HEAD = _JOINT["head"]
 
@@ -138,9 +139,10 @@ def _face_points(rig: Rig) -> dict[str, Array]:
     half = 0.5 * (out["left_ear"][0] - out["right_ear"][0])
     for side, sign in (("left", 1.0), ("right", -1.0)):
         at = np.array([sign * 0.35 * half, nose[1] + 0.18 * (top - low)])
-        forward = head[head[:, 2] > 0.5 * nose[2]]
-        nearest = np.argmin(((forward[:, :2] - at) ** 2).sum(axis=1))
-        out[f"{side}_eye"] = forward[nearest]
+        away = np.linalg.norm(head[:, :2] - at, axis=1)
+        # The skin, not what lies behind it: sockets and balls are part of the mesh.
+        here = head[away < max(_EYE, away.min() + 1e-9)]
+        out[f"{side}_eye"] = here[np.argmax(here[:, 2])]
     return out
 
 

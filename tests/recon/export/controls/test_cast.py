@@ -6,7 +6,7 @@ import pytest
 from body.models import load_body_model
 from recon.core.camera import Intrinsics
 from recon.core.errors import InputError
-from recon.core.geometry import invert_transform, transform_points
+from recon.core.geometry import invert_transform, rotvec_to_matrix, transform_points
 from recon.core.people import BodyPoses, BodyShape
 from recon.core.skeletons import BLAZEPOSE_KEYPOINTS, CANONICAL_JOINTS
 from recon.export.controls.cast import cast, shaped
@@ -92,3 +92,24 @@ def test_a_face_turned_away_is_not_drawn(model, shape, axes, seen):
     px = seen_px(points, K, layers.inverse_depth)
     assert np.isfinite(px[list(HEAD_POINTS[:3])]).all() == seen
     assert np.isfinite(px[1:14]).all()
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize(
+    ("yaw_deg", "hidden"),
+    [(0, set()), (40, {"left_ear"}), (90, {"left_eye", "left_ear"}),
+     (180, {"nose", "left_eye", "right_eye"})],
+)  # fmt: skip
+def test_a_head_shows_the_points_of_its_near_side_whatever_its_shape(model, share, yaw_deg, hidden):
+    spec = model.param_spec
+    rig = model.skinning_spec(spec.low + share * (spec.high - spec.low))
+    K = Intrinsics.from_fov(200, 300, fov_deg=50, source="user")
+    rotations = np.tile(np.eye(3), (1, 52, 1, 1))
+    yaw = rotvec_to_matrix(np.array([0.0, np.deg2rad(yaw_deg), 0.0]))
+    rotations[0, 0] = np.diag([1.0, -1.0, -1.0]) @ yaw
+    poses = BodyPoses(root=np.array([[0.0, 0.3, 2.5]]), rotations=rotations)
+    turned, joints = rig.joints(poses)
+    layers = draw_bodies([(rig.vertices(poses)[0], rig.faces)], K)
+    px = seen_px(pose_points(rig).at(turned[0], joints[0]), K, layers.inverse_depth)
+    absent = {BODY_POINTS[k] for k in HEAD_POINTS if np.isnan(px[k, 0])}
+    assert absent == hidden
