@@ -191,6 +191,7 @@ class ViewerWindow:
                 other.copy_camera(self.viewports[0])
         # While it plays, the next frame takes the place of a redraw that was dropped.
         again = self.recorder.busy or time.monotonic() < self._redraw_until
+        again |= any([viewport.place_wall() for viewport in self.viewports])
         if changed or (again and not self.playing):
             for viewport in self.viewports:
                 viewport.widget.force_redraw()
@@ -213,7 +214,7 @@ class ViewerWindow:
         self._help.frame = gui.Rect(rect.x + 12, rect.y + 12, size.width, size.height)
 
     def _key(self, event: Any) -> bool:
-        if event.type != self._gui.KeyEvent.DOWN:
+        if event.type != self._gui.KeyEvent.Type.DOWN:
             return False
         names = self._gui.KeyName
         last = len(self.times) - 1

@@ -19,18 +19,24 @@ _LARGEST = 12.0
 _UNDECODED = np.round(255 * (np.arange(256) / 255) ** (1 / 2.2)).astype(np.uint8)
 """Of what stands behind a scene, and only of that, Filament takes sRGB to be linear light."""
 _PLAIN = [*(_UNDECODED[list(BACKGROUND)] / 255), 1.0]
+_PICTURE = "__background"
+"""Open3D's name for what it draws behind a scene."""
+_WALL, _WALL_DEPTH, _WALL_SIZE = "wall", 0.8, 4.0
+"""Its depth by that of the far plane, which lies 2.5 times as far as the scene; half its side by
+its depth."""
 
 
 def draw_plainly(target: Any) -> None:
-    """Plain colours straight to the screen, without Filament's light, tones and shadows.
+    """Plain colours straight to the screen: no light, tones, shadows or textured backdrop.
 
-    A software graphics card draws an Open3DScene so at four times the rate.
+    A software graphics card draws an Open3DScene so at six times the rate.
     """
     target.view.set_post_processing(False)
     target.view.set_ambient_occlusion(False)
     target.view.set_shadowing(False)
     target.scene.enable_sun_light(False)
     target.scene.enable_indirect_light(False)
+    target.scene.show_geometry(_PICTURE, False)
 
 
 class Viewport:
@@ -49,10 +55,12 @@ class Viewport:
         self.widget.scene = self.target
         draw_plainly(self.target)
         self.stage = Stage(open3d, self.target, content, window.scaling)
+        self._add_wall()
         low, high = self.world.bounds
         self._bounds = open3d.geometry.AxisAlignedBoundingBox(low - 1, high + 1)
         self.view: views.View = "free"
         self._fitted = (0, 0)
+        self._T_wall = np.eye(4)
         self.followed = self.world.people[0].motion.track_id if self.world.people else None
         self._plain_background()
         self.stage.refresh()
@@ -73,6 +81,7 @@ class Viewport:
         self._target = np.asarray(target, float)
         self._set_lens()
         self.widget.look_at(self._target, np.asarray(eye, float), [0, 0, 1])
+        self.place_wall()
 
     def fit(self) -> None:
         """Looks as before in a widget that has another size now."""
@@ -140,6 +149,7 @@ class Viewport:
         self.target.camera.look_at(
             (eye - model[:3, 2]).astype(np.float32), eye.astype(np.float32), up.astype(np.float32)
         )
+        self.place_wall()
 
     def smooth(self, on: bool) -> None:
         """Smooth edges, at three times the cost, or jagged ones."""
@@ -157,8 +167,35 @@ class Viewport:
         self.target.scene.render_to_image(drawn)
         self.widget.force_redraw()
 
+    # Behind the scene ------------------------------------------------------------------------
+
+    def _add_wall(self) -> None:
+        """One colour behind everything: Filament does not clear a window."""
+        wall = self._o3d.geometry.TriangleMesh()
+        corners = [[x, y, -1.0] for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+        wall.vertices = self._o3d.utility.Vector3dVector(
+            np.multiply(corners, [_WALL_SIZE] * 2 + [1])
+        )
+        wall.triangles = self._o3d.utility.Vector3iVector([[0, 1, 2], [0, 2, 3]])
+        material = self._o3d.visualization.rendering.MaterialRecord()
+        material.shader = "unlitSolidColor"
+        material.base_color = _PLAIN
+        self.target.add_geometry(_WALL, wall, material)
+
+    def place_wall(self) -> bool:
+        """Behind what the camera sees now; whether it had to move (the mouse turns the camera)."""
+        camera = self.target.camera
+        scale = np.diag([*[_WALL_DEPTH * camera.get_far()] * 3, 1.0])
+        T = np.asarray(camera.get_model_matrix(), float) @ scale
+        moved = not np.array_equal(T, self._T_wall)
+        if moved:
+            self._T_wall = T
+            self.target.set_geometry_transform(_WALL, T)
+        return moved
+
     def _plain_background(self) -> None:
-        self.target.set_background(_PLAIN)
+        self.target.scene.show_geometry(_PICTURE, False)
+        self.target.show_geometry(_WALL, True)
 
     def _look_as_video(self) -> None:
         """The filming camera, and its picture behind the bodies."""
@@ -170,3 +207,5 @@ class Viewport:
         if picture is not None:
             behind = _UNDECODED[views.letterbox(picture, size, BACKGROUND)]
             self.target.set_background(_PLAIN, self._o3d.geometry.Image(behind))
+            self.target.show_geometry(_WALL, False)
+            self.target.scene.show_geometry(_PICTURE, True)

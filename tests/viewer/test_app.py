@@ -64,6 +64,7 @@ def test_no_display_points_to_the_screenshot(monkeypatch):
 WINDOW = """
 import sys, threading, time
 from pathlib import Path
+from types import SimpleNamespace
 import numpy as np
 from recon.core.scene import Scene
 from viewer import app
@@ -91,7 +92,16 @@ def has(viewport, *names):
     return [viewport.target.scene.has_geometry(name) for name in names]
 
 
+def press(name):
+    kinds = open3d.visualization.gui
+    event = SimpleNamespace(type=kinds.KeyEvent.Type.DOWN, key=int(getattr(kinds.KeyName, name)))
+    return window._key(event)
+
+
 def act():
+    seen.append([press("END"), window.frame, press("F"), press("Z")])
+    seen.append(window.viewports[0].target.scene.geometry_is_visible("floor"))
+    press("F")
     window.show(12)
     first, second = window.viewports
     seen.append(has(first, "mesh1", "mesh2", "bones1", "frustum", "floor"))
@@ -138,6 +148,7 @@ def test_the_window_shows_steps_looks_and_plays(tmp_path):
         capture_output=True, text=True, timeout=90, check=False,
     )  # fmt: skip
     expected = [
+        [True, 23, True, False], False,
         [True, True, False, True, True], [12, 6], [False, True, True, True, True, True],
         [True, False], 23, (True, 0),
     ]  # fmt: skip
