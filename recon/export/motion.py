@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -26,8 +26,9 @@ _UNIFORM_TOLERANCE = 0.1
 class ExportPerson:
     """One person's world motion with its body; `times` (N,) seconds are those of its frames.
 
-    `jaw_open` (N,) radians, None where nobody looked at the face. `resampled`: whether the
-    frames are not the video's own.
+    `jaw_open` (N,) radians, None where nobody looked at the face. `fps`: of the video or the chosen
+    one, for a person of one frame. `cuts`: times at which shots begin, each in a world of its own.
+    `resampled`: whether the frames are not the video's own.
     """
 
     name: str
@@ -35,6 +36,8 @@ class ExportPerson:
     rig: Rig
     times: Array
     jaw_open: Array | None = None
+    fps: float = 30.0
+    cuts: Array = field(default_factory=lambda: np.zeros(0))
     resampled: bool = False
 
 
@@ -43,7 +46,7 @@ def export_people(scene: Scene, fps: float | None = None) -> list[ExportPerson]:
 
     `fps`: frames per second from the video's first frame on; None: the video's own frames.
     """
-    times, people = scene.video.times, []
+    video, cuts, people = scene.video, _cut_times(scene), []
     cameras = {m.track_id: m for m in scene.camera_motions}
     rigs = dict(zip(cameras, scene.rigs, strict=True))
     for motion in scene.world_motions:
@@ -52,18 +55,30 @@ def export_people(scene: Scene, fps: float | None = None) -> list[ExportPerson]:
                 name=f"person{motion.track_id}",
                 motion=motion,
                 rig=rigs[motion.track_id],
-                times=times[motion.frame_idx],
+                times=video.times[motion.frame_idx],
                 jaw_open=cameras[motion.track_id].jaw_open,
+                fps=video.fps,
+                cuts=cuts,
             )
         )
-    return people if fps is None else [_at_rate(p, times, _cut_times(scene), fps) for p in people]
+    return (
+        people if fps is None else [_at_rate(p, frame_times(video.times, fps), fps) for p in people]
+    )
 
 
-def _at_rate(person: ExportPerson, video_times: Array, cuts: Array, fps: float) -> ExportPerson:
-    grid = frame_times(video_times, fps)
-    motion, times = motion_at(person.motion, person.rig, person.times, grid=grid, cuts=cuts)
-    jaw = None if person.jaw_open is None else linear(times, person.times, person.jaw_open)
-    return replace(person, motion=motion, times=times, jaw_open=jaw, resampled=True)
+def _at_rate(person: ExportPerson, grid: Array, fps: float) -> ExportPerson:
+    motion, times = motion_at(person.motion, person.rig, person.times, grid=grid, cuts=person.cuts)
+    return replace(
+        person, motion=motion, times=times, jaw_open=jaw_at(person, times), fps=fps,
+        resampled=True,
+    )  # fmt: skip
+
+
+def jaw_at(person: ExportPerson, times: Array) -> Array | None:
+    """How far the jaw is open (T,), radians, at times (T,); None where nobody looked."""
+    if person.jaw_open is None:
+        return None
+    return linear(times, person.times, person.jaw_open, person.cuts)
 
 
 def _cut_times(scene: Scene) -> Array:
@@ -153,38 +168,28 @@ class FixedRateMotion:
     resampled: bool
 
 
-def at_fixed_rate(times: Array, poses: BodyPoses) -> FixedRateMotion:
-    """Poses on a uniform time grid: the frames themselves if they are evenly spaced.
+def person_at_fixed_rate(person: ExportPerson, file_name: str) -> FixedRateMotion:
+    """The person's world motion on a uniform time grid: the frames if they are evenly spaced.
 
-    Otherwise (variable frame rate) interpolated at the median rate: rotations on the shortest
-    arc, positions linearly.
-
-    Args:
-        times: (N,) increasing seconds of the poses.
+    Otherwise (variable frame rate) interpolated at the median rate, which a warning tells: see
+    `recon.export.resample`.
     """
+    times, poses = person.times, person.motion.poses_world
     if len(times) < 2:
-        return FixedRateMotion(fps=30.0, times=times, poses=poses, resampled=False)
+        return FixedRateMotion(fps=person.fps, times=times, poses=poses, resampled=False)
     steps = np.diff(times)
     spacing = (times[-1] - times[0]) / len(steps)
     even = times[0] + spacing * np.arange(len(times))
     if np.max(np.abs(times - even)) <= _UNIFORM_TOLERANCE * spacing:
         return FixedRateMotion(fps=1 / spacing, times=times, poses=poses, resampled=False)
-    spacing = float(np.median(steps))
-    # The last frame may fall between two grid points; a grid point past it would hold still.
-    grid = times[0] + spacing * np.arange(int((times[-1] - times[0]) / spacing + 1e-6) + 1)
-    resampled = poses_at(grid, times, poses)
-    return FixedRateMotion(fps=1 / spacing, times=grid, poses=resampled, resampled=True)
-
-
-def person_at_fixed_rate(person: ExportPerson, file_name: str) -> FixedRateMotion:
-    """The person's world motion on a uniform grid; logs a warning where that meant resampling."""
-    fixed = at_fixed_rate(person.times, person.motion.poses_world)
-    if fixed.resampled:
-        logger.warning(
-            "%s holds one frame rate, the video's varies: %d frames resampled to %d at %.3f fps",
-            file_name, len(person.times), len(fixed.times), fixed.fps,
-        )  # fmt: skip
-    return fixed
+    fps = 1 / float(np.median(steps))
+    grid = frame_times(times, fps)
+    logger.warning(
+        "%s holds one frame rate, the video's varies: %d frames resampled to %d at %.3f fps",
+        file_name, len(times), len(grid), fps,
+    )  # fmt: skip
+    resampled = poses_at(grid, times, poses, person.cuts)
+    return FixedRateMotion(fps=fps, times=grid, poses=resampled, resampled=True)
 
 
 def vertex_frames(rig: Rig, poses: BodyPoses, *, chunk: int = 16) -> Iterator[np.ndarray]:

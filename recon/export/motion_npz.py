@@ -18,6 +18,7 @@ from recon.core.storage import write_atomic
 from recon.export.motion import (
     ExportPerson,
     export_people,
+    jaw_at,
     person_at_fixed_rate,
     poses_in,
     require_people,
@@ -91,12 +92,7 @@ def amass_arrays(
     betas, source = amass_betas(person, model)
     pelvis, pelvis_source = rest_pelvis(person, model)
     if model == "smplx":
-        jaw = (
-            None
-            if person.jaw_open is None
-            else np.interp(fixed.times, person.times, person.jaw_open)
-        )
-        keys = _smplx_keys(root, body, hand, fixed.fps, jaw)
+        keys = _smplx_keys(root, body, hand, fixed.fps, jaw_at(person, fixed.times))
     else:
         keys = _smplh_keys(root, body, hand, fixed.fps)
     return keys | {

@@ -1,12 +1,13 @@
 """People and camera at another frame rate.
 
 Rotations go along the geodesic (slerp of each joint and of the camera), positions and contacts
-linearly, and nothing is blended across a cut between shots.
+linearly, and nothing is blended across a cut between shots. `cuts` are the times of the first
+frames of all shots but the first, seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -16,35 +17,32 @@ from recon.core.geometry import Array, make_transform, slerp_matrices
 from recon.core.people import BodyPoses, WorldMotion
 from recon.core.rig import Rig
 
+_TOLERANCE = 1e-6
+"""Seconds by which times of one frame may differ."""
+
 
 def frame_times(times: Array, fps: float) -> Array:
     """Times of frames at a fixed rate, from the first of `times` (T,) up to the last, seconds."""
-    return times[0] + np.arange(int((times[-1] - times[0]) * fps + 1e-6) + 1) / fps
+    return times[0] + np.arange(int((times[-1] - times[0]) * fps + _TOLERANCE) + 1) / fps
 
 
-def linear(times: Array, key_times: Array, values: Array) -> Array:
+def linear(times: Array, key_times: Array, values: Array, cuts: Array) -> Array:
     """Values (T, ...) between keys (K, ...), held outside them."""
-    flat = values.reshape(len(values), -1)
-    columns = [np.interp(times, key_times, column) for column in flat.T]
-    return np.stack(columns, axis=-1).reshape(len(times), *values.shape[1:])
+    return _by_shots(_interpolated, times, key_times, values, cuts)
 
 
-def poses_at(times: Array, key_times: Array, poses: BodyPoses) -> BodyPoses:
+def poses_at(times: Array, key_times: Array, poses: BodyPoses, cuts: Array) -> BodyPoses:
     """Poses between their frames: each joint's rotation on the shortest arc, the root linearly."""
     return BodyPoses(
-        root=linear(times, key_times, poses.root),
-        rotations=slerp_matrices(times, key_times, poses.rotations),
+        root=linear(times, key_times, poses.root, cuts),
+        rotations=_by_shots(slerp_matrices, times, key_times, poses.rotations, cuts),
     )
 
 
 def transforms_at(times: Array, key_times: Array, Ts: Array, cuts: Array) -> Array:
-    """Rigid transforms (T, 4, 4) between keys (K, 4, 4); `cuts` are the times of first frames."""
-    out = np.empty((len(times), 4, 4))
-    for rows, keys in _shots(times, key_times, cuts):
-        at, own = times[rows], key_times[keys]
-        rotations = slerp_matrices(at, own, Ts[keys, :3, :3])
-        out[rows] = make_transform(rotations, linear(at, own, Ts[keys, :3, 3]))
-    return out
+    """Rigid transforms (T, 4, 4) between keys (K, 4, 4), likewise."""
+    rotations = _by_shots(slerp_matrices, times, key_times, Ts[:, :3, :3], cuts)
+    return make_transform(rotations, linear(times, key_times, Ts[:, :3, 3], cuts))
 
 
 def motion_at(
@@ -54,38 +52,44 @@ def motion_at(
 
     `frame_idx` then counts the grid; joints and feet follow the interpolated poses.
     """
-    tolerance = 1e-6
-    inside = (grid >= key_times[0] - tolerance) & (grid <= key_times[-1] + tolerance)
+    inside = (grid >= key_times[0] - _TOLERANCE) & (grid <= key_times[-1] + _TOLERANCE)
     if not inside.any():  # between two ticks
         inside[np.argmin(np.abs(grid - key_times[0]))] = True
     index, times = np.flatnonzero(inside), grid[inside]
-    parts = []
-    for rows, keys in _shots(times, key_times, cuts):
-        at, own = times[rows], key_times[keys]
-        source = motion.poses_world
-        shot = BodyPoses(root=source.root[keys], rotations=source.rotations[keys])
-        nearest = keys[np.abs(at[:, None] - own).argmin(axis=1)]
-        contacts = linear(at, own, motion.contacts[keys])
-        parts.append((poses_at(at, own, shot), contacts, motion.observed[nearest]))
-    poses = BodyPoses(
-        root=np.concatenate([part[0].root for part in parts]),
-        rotations=np.concatenate([part[0].rotations for part in parts]),
-    )
+    poses = poses_at(times, key_times, motion.poses_world, cuts)
     resampled = replace(
         motion, frame_idx=index, poses_world=poses, joints_world=rig.joints(poses)[1],
-        feet_world=rig.soles(poses), contacts=np.concatenate([part[1] for part in parts]),
-        observed=np.concatenate([part[2] for part in parts]),
+        feet_world=rig.soles(poses), contacts=linear(times, key_times, motion.contacts, cuts),
+        observed=_by_shots(_nearest, times, key_times, motion.observed, cuts),
     )  # fmt: skip
     return resampled, times
 
 
-def _shots(times: Array, key_times: Array, cuts: Array) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """For every shot, the rows of `times` in it and the keys to take, never none."""
-    tolerance = 1e-6
-    edges = np.concatenate([[-np.inf], np.asarray(cuts, float) - tolerance, [np.inf]])
+def _interpolated(times: Array, key_times: Array, values: Array) -> Array:
+    flat = values.reshape(len(values), -1)
+    columns = [np.interp(times, key_times, column) for column in flat.T]
+    return np.stack(columns, axis=-1).reshape(len(times), *values.shape[1:])
+
+
+def _nearest(times: Array, key_times: Array, values: np.ndarray) -> np.ndarray:
+    return values[np.abs(times[:, None] - key_times).argmin(axis=1)]
+
+
+def _by_shots(
+    between: Callable[[Array, Array, np.ndarray], np.ndarray], times: Array, key_times: Array,
+    values: np.ndarray, cuts: Array,
+) -> np.ndarray:  # fmt: skip
+    """Values (T, ...) that `between` finds among the keys (K, ...) of each moment's own shot.
+
+    A shot without keys holds the nearest one of another.
+    """
+    out = np.empty((len(times), *values.shape[1:]), values.dtype)
+    edges = np.concatenate([[-np.inf], np.asarray(cuts, float) - _TOLERANCE, [np.inf]])
     for start, end in pairwise(edges):
-        rows = np.flatnonzero((times >= start) & (times < end))
-        keys = np.flatnonzero((key_times >= start) & (key_times < end))
-        if len(rows):
-            fallback = np.abs(key_times - times[rows[0]]).argmin()
-            yield rows, keys if len(keys) else np.array([fallback])
+        rows = (times >= start) & (times < end)
+        if rows.any():
+            keys = np.flatnonzero((key_times >= start) & (key_times < end))
+            if len(keys) == 0:
+                keys = [np.abs(key_times - times[rows][0]).argmin()]
+            out[rows] = between(times[rows], key_times[keys], values[keys])
+    return out

@@ -1,24 +1,44 @@
 """Motion at one frame rate: untouched where frames are even, interpolated where they are not."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from recon.export.motion import at_fixed_rate, poses_yup, vertex_frames
+from recon.core.people import BodyShape, WorldMotion
+from recon.export.motion import (
+    ExportPerson,
+    export_people,
+    jaw_at,
+    person_at_fixed_rate,
+    poses_yup,
+    vertex_frames,
+)
 from tests.synthetic import toy_rig, walking_poses
+
+
+def person(times, poses, **more):
+    rig, n = toy_rig(), len(times)
+    motion = WorldMotion(
+        track_id=1, frame_idx=np.arange(n), observed=np.ones(n, bool),
+        shape=BodyShape(model="toy", names=(), values=np.zeros(0)), poses_world=poses,
+        joints_world=rig.joints(poses)[1], feet_world=rig.soles(poses), contacts=np.zeros((n, 4)),
+    )  # fmt: skip
+    return ExportPerson(name="person1", motion=motion, rig=rig, times=times, **more)
 
 
 @pytest.mark.parametrize("fps", [10.0, 24000 / 1001, 30000 / 1001, 60.0])
 def test_even_frames_with_times_rounded_to_milliseconds_are_kept(fps):
     times = np.round(7.0 + np.arange(200) / fps, 3)
     poses = walking_poses(200, fps)
-    fixed = at_fixed_rate(times, poses)
+    fixed = person_at_fixed_rate(person(times, poses), "file")
     assert not fixed.resampled and fixed.poses is poses
     assert fixed.fps == pytest.approx(fps, rel=1e-3)
 
 
 def test_uneven_frames_become_the_walk_at_the_grid_times(vfr_times):
     t = vfr_times
-    fixed = at_fixed_rate(t, walking_poses(len(t), 30, times=t))
+    fixed = person_at_fixed_rate(person(t, walking_poses(len(t), 30, times=t)), "file")
     assert fixed.resampled and fixed.fps == pytest.approx(1 / np.median(np.diff(t)))
     np.testing.assert_allclose(np.diff(fixed.times), 1 / fixed.fps)
     assert fixed.times[0] == t[0] and t[-1] - 1 / fixed.fps < fixed.times[-1] <= t[-1] + 1e-9
@@ -28,9 +48,25 @@ def test_uneven_frames_become_the_walk_at_the_grid_times(vfr_times):
     assert error.max() < 0.02 and np.median(error) < 0.001
 
 
-def test_one_frame_has_a_rate_too():
-    fixed = at_fixed_rate(np.array([0.4]), walking_poses(1, 30))
-    assert fixed.fps > 0 and len(fixed.times) == 1 and not fixed.resampled
+def test_uneven_frames_are_not_blended_across_a_cut(vfr_times):
+    """The second shot lies a hundred metres away, its jaw open: nothing is in between."""
+    t, cut = vfr_times, 20
+    poses = walking_poses(len(t), 30, times=t)
+    later = np.arange(len(t)) >= cut
+    poses = dataclasses.replace(poses, root=poses.root + 100.0 * later[:, None] * [1, 0, 0])
+    one = person(t, poses, cuts=t[[cut]], jaw_open=later.astype(float))
+    fixed = person_at_fixed_rate(one, "file")
+    first = fixed.times < t[cut] - 1e-6
+    assert fixed.resampled and first.any() and not first.all()
+    assert (fixed.poses.root[first, 0] < 20).all() and (fixed.poses.root[~first, 0] > 80).all()
+    np.testing.assert_array_equal(jaw_at(one, fixed.times), ~first)
+
+
+def test_one_frame_has_the_videos_or_the_chosen_rate(scene):
+    two = export_people(scene, 0.5)[1]
+    assert len(two.times) == 1 and person_at_fixed_rate(two, "file").fps == 0.5
+    fixed = person_at_fixed_rate(person(np.array([0.4]), walking_poses(1, 30), fps=25.0), "file")
+    assert fixed.fps == 25 and len(fixed.times) == 1 and not fixed.resampled
 
 
 def test_yup_poses_are_the_same_body_with_z_up_turned_to_y_up():
