@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -59,7 +59,8 @@ class World:
 
     Args:
         times: (T,) seconds. Ts_world_camera: (T, 4, 4). points: (P, 3) metres, sparse.
-        point_colors: (P, 3) uint8 RGB.
+        point_colors: (P, 3) uint8 RGB. cuts: first frames of all shots but the first; the worlds
+            of shots have nothing in common, and no path joins them.
     """
 
     name: str
@@ -69,6 +70,7 @@ class World:
     people: tuple[WorldPerson, ...]
     points: Array
     point_colors: np.ndarray
+    cuts: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
 
     @classmethod
     def from_scene(cls, scene: Scene) -> World:
@@ -91,6 +93,7 @@ class World:
             people=tuple(WorldPerson(motion=m, rig=rigs[m.track_id]) for m in scene.world_motions),
             points=transform_points(S_world_slam, camera.points_slam),
             point_colors=camera.point_colors,
+            cuts=camera.shot_starts[1:],
         )
 
     @cached_property
@@ -103,13 +106,17 @@ class World:
 
     def camera_path(self) -> Segments:
         """The camera's way through the world."""
-        centers = self.Ts_world_camera[:, :3, 3]
-        return centers[:-1], centers[1:]
+        return self._steps(self.Ts_world_camera[:, :3, 3], np.arange(len(self.times)))
 
     def person_path(self, person: WorldPerson) -> Segments:
         """The way of a person's pelvis, projected to the floor."""
         path = person.motion.joints_world[:, 0] * [1, 1, 0] + [0, 0, 0.005]
-        return path[:-1], path[1:]
+        return self._steps(path, person.motion.frame_idx)
+
+    def _steps(self, path: Array, frame_idx: np.ndarray) -> Segments:
+        """The way through points (N, 3) of frames (N,), without leaps from shot to shot."""
+        kept = ~np.isin(frame_idx[1:], self.cuts)
+        return path[:-1][kept], path[1:][kept]
 
     def frustum(self, frame: int) -> Segments:
         """The camera's pyramid at a frame, half a metre long."""

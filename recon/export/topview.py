@@ -42,6 +42,7 @@ class PlanPainter:
 
     def __init__(self, scene: Scene, size: tuple[int, int]) -> None:
         self.motions = scene.world_motions
+        self._cuts = set(scene.camera.shot_starts[1:].tolist())
         self.Ts_world_camera = scene.placement.Ts_world_camera
         self.size = size
         xy = [self.Ts_world_camera[:, :2, 3], *(m.joints_world[:, 0, :2] for m in self.motions)]
@@ -55,7 +56,9 @@ class PlanPainter:
         self._draw_grid()
         for motion in self.motions:
             faint = _mix(person_color(motion.track_id), _PAPER, 0.25)
-            polyline(self._paper, self.to_px(motion.joints_world[:, 0]), faint, width=1)
+            starts = np.flatnonzero(np.isin(motion.frame_idx, list(self._cuts)))
+            for shot in np.split(motion.joints_world[:, 0], starts):
+                polyline(self._paper, self.to_px(shot), faint, width=1)
 
     def to_px(self, points_world: Array) -> Array:
         """Pixels (..., 2) of world points (..., 2 or 3), metres."""
@@ -76,9 +79,10 @@ class PlanPainter:
         return image
 
     def _leave_trails(self, frame: int) -> None:
-        previous = max(frame - 1, 0)
+        # The worlds of shots have nothing in common: no line joins them.
+        back = 0 if frame in self._cuts or frame == 0 else 1
         polyline(
-            self._paper, self.to_px(self.Ts_world_camera[[previous, frame], :3, 3]), _CAMERA,
+            self._paper, self.to_px(self.Ts_world_camera[frame - back : frame + 1, :3, 3]), _CAMERA,
             width=1,
         )  # fmt: skip
         for motion in self.motions:
@@ -86,9 +90,9 @@ class PlanPainter:
             if row is None:
                 continue
             color = person_color(motion.track_id)
-            trail = motion.joints_world[max(row - 1, 0) : row + 1, 0]
+            trail = motion.joints_world[max(row - back, 0) : row + 1, 0]
             polyline(self._paper, self.to_px(trail), color, width=2)
-            before = motion.contacts[row - 1] if row else np.zeros(4)
+            before = motion.contacts[row - 1] if row and back else np.zeros(4)
             new = (motion.contacts[row] > _CONTACT) & (before <= _CONTACT)
             for foot in range(2):
                 if new[2 * foot : 2 * foot + 2].any():

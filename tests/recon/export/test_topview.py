@@ -61,6 +61,28 @@ def test_trails_grow_and_do_not_depend_on_how_the_frames_were_reached(scene):
     assert (late == direct).all()
 
 
+def test_no_line_joins_the_worlds_of_two_shots(tmp_path):
+    scene = make_scene(tmp_path / "s", num_frames=24, camera="moving")
+    camera, placement, motion = scene.camera, scene.placement, scene.world_motions[0]
+    far = 40.0 * (np.arange(24) >= 9)[:, None] * [1, 0, 0]
+    Ts = placement.Ts_world_camera.copy()
+    Ts[:, :3, 3] += far
+    scene.save("placement.npz", [replace(placement, Ts_world_camera=Ts)])
+    scene.save("world.npz", [replace(motion, joints_world=motion.joints_world + far[:, None])])
+    scene.save("camera.npz", [replace(camera, shot_starts=np.array([0, 9]))])
+    plan = PlanPainter(scene, SIZE)
+    apart = plan.draw(23).astype(int)
+    scene.save("camera.npz", [camera])
+    joined = PlanPainter(scene, SIZE).draw(23).astype(int)
+    ways = plan.to_px(np.stack([motion.joints_world[8, 0, :2], Ts[8, :2, 3]]))[:, 1]
+    first, last = plan.to_px(np.array([[15.0, 0], [30.0, 0]]))[:, 0].astype(int)
+    for y in np.round(ways).astype(int):
+        rows = slice(y - 6, y + 7)
+        drawn = np.abs(joined - apart)[rows, first:last].sum(axis=2) > 100
+        assert drawn.any(axis=0).mean() > 0.9
+    assert not colored(apart, 1)[:, first:last].any()
+
+
 def test_a_footprint_is_left_where_a_foot_came_down(scene):
     motion = scene.world_motions[0]
     down = int(np.flatnonzero((motion.contacts[1:, 2] > 0.5) & (motion.contacts[:-1, 2] <= 0.5))[0])
