@@ -110,13 +110,11 @@ def _write_video(
     size = picture_size(options.size or SIZE, out)
     K = intrinsics(FOCAL * max(size), size)
     Ts = _cameras(subject_of([acting]), K, size, options)
-    stage = [] if options.no_floor else _set(acting)
+    stage = [] if options.no_floor else _floor_and_props(acting)
 
     def moments() -> Iterator[Gaussians]:
         for moment in range(len(acting.clip.times)):
-            posed = acting.gaussians(moment)
-            assert posed is not None
-            yield joined([*stage, posed])
+            yield joined([*stage, _posed(acting, moment)])
 
     views = Views(eyes=(Ts,), K=K, size=size, fps=options.fps or FPS)
     shots = take_shots(moments(), views, backend=options.backend, background=BACKDROP)
@@ -131,7 +129,13 @@ def _cameras(subject: Subject, K: Array, size: tuple[int, int], options: Animate
     return people_paths.beside(subject, K, size, follow=options.path == "follow")
 
 
-def _set(acting: Performer) -> list[Gaussians]:
+def _posed(acting: Performer, moment: int) -> Gaussians:
+    posed = acting.gaussians(moment)
+    assert posed is not None  # who is animated is always there
+    return posed
+
+
+def _floor_and_props(acting: Performer) -> list[Gaussians]:
     """The floor and what the motion stands or sits on, as lines."""
     from splatting.lines import floor, lines
 
@@ -159,9 +163,7 @@ def _write_plys(
     count = len(acting.clip.times)
     out.mkdir(parents=True, exist_ok=True)
     for moment in range(count):
-        posed = acting.gaussians(moment)
-        assert posed is not None
-        write_gaussians(out / f"frame{moment:06d}.ply", posed)
+        write_gaussians(out / f"frame{moment:06d}.ply", _posed(acting, moment))
         progress(moment + 1, count)
     return [out]
 
@@ -181,9 +183,8 @@ def _write_moment(
     count = len(acting.clip.times)
     if not 0 <= options.frame < count:
         raise InputError(f"--frame: expected 0 to {count - 1}, got {options.frame}")
-    posed = acting.gaussians(options.frame)
-    assert posed is not None
     at = acting.clip.times[options.frame]
     says = f"one moment ({at:.3f} s) of {acting.clip.name}; splats do not move in this file"
+    posed = _posed(acting, options.frame)
     write_splat_glb(out, posed, name=f"person{acting.avatar.track_id}", says=says)
     return [out]

@@ -13,7 +13,7 @@ from recon.core.geometry import Array
 from recon.core.people import BodyPoses, WorldMotion
 from recon.core.scene import Scene
 from recon.export.motion import ExportPerson, export_people
-from recon.export.overlay import open_frames
+from recon.export.overlay import check_filmed, open_frames
 from recon.options_avatars import AvatarOptions
 from recon.runner import Watcher
 
@@ -133,11 +133,7 @@ def poses_of(motion: WorldMotion, frame_idx: np.ndarray) -> BodyPoses:
 
 def _person(scene: Scene, number: int) -> tuple[ExportPerson, np.ndarray]:
     """A person of the scene, and the indices of the frames that can be used."""
-    if imported := scene.manifest.get("imported"):
-        raise InputError(
-            f"expected the scene of a video, got {scene.path}, which was imported from "
-            f"{imported['from']} and has no pictures"
-        )
+    check_filmed(scene)
     if not scene.is_current("world"):
         raise StaleSceneError(
             f"expected a scene whose people are placed in the world, got {scene.path}; finish it "

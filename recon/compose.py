@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recon.core.errors import InputError
-from recon.core.geometry import Array, slerp_matrices
+from recon.core.geometry import Array
 from recon.core.scene import Scene
+from recon.export.resample import transforms_at
 from recon.options_avatars import ComposeOptions
 from recon.performers import Performer, scene_performers, subject_of
 from recon.render import find_splats, free_path
@@ -26,6 +27,8 @@ LONG_SIDE = 640
 """Pixels, of pictures of a scene whose place was not trained."""
 _UNEVEN = 0.1
 """Of a frame's length, by which times may differ from an even rate and still count as even."""
+_NO_CUTS = np.zeros(0)
+"""A path goes on across a cut, as the people's motions do."""
 _MOVED = 0.25
 """Metres by which cameras of splats may differ from the scene's own."""
 
@@ -155,7 +158,7 @@ def _path(
     times: Array,
     options: ComposeOptions,
     *,
-    lens: tuple[Array, tuple[int, int]],
+    lens: Lens,
 ) -> tuple[Array, Array]:
     """The moments, which bullet-time changes, and a camera (T, 4, 4) for each."""
     own, filmed = _filmed(scene)
@@ -166,7 +169,7 @@ def _path(
     if options.path == "bullet-time":
         return _bullet_time(own, filmed, cast, times, options)
     if options.path == "original":
-        return times, _cameras_at(own, filmed, times)
+        return times, transforms_at(times, own, filmed, _NO_CUTS)
     centre = np.concatenate([one.at(times).roots for one in cast]).mean(axis=0)
     part = filmed[(own >= times[0] - 1e-6) & (own <= times[-1] + 1e-6)]
     return times, free_path(options.path, part, len(times), centre)
@@ -186,13 +189,5 @@ def _bullet_time(
     )
     calm = paths.smoothed(filmed, len(filmed)) if len(filmed) > 1 else filmed
     centres = np.mean([one.at(schedule.times).roots for one in cast], axis=0)
-    Ts = _cameras_at(own, calm, schedule.times)
+    Ts = transforms_at(schedule.times, own, calm, _NO_CUTS)
     return schedule.times, people_paths.swung(Ts, centres, schedule.angles)
-
-
-def _cameras_at(own: Array, Ts: Array, times: Array) -> Array:
-    """Camera poses (T, 4, 4) at other times: turned on the shortest arc, moved linearly."""
-    out = np.tile(np.eye(4), (len(times), 1, 1))
-    out[:, :3, :3] = slerp_matrices(times, own, Ts[:, None, :3, :3])[:, 0]
-    out[:, :3, 3] = np.stack([np.interp(times, own, Ts[:, k, 3]) for k in range(3)], axis=1)
-    return out

@@ -92,15 +92,11 @@ def _check_side(width: int, height: int) -> None:
 
 def _of_scene(scene: Scene, options: SplatOptions, watcher: Watcher) -> Loaded:
     """A scene's sharpest frames with its people ignored, in the frame where it is best placed."""
-    from recon.export.overlay import open_frames
+    from recon.export.overlay import check_filmed, open_frames
     from slam.masks import people_masks
     from splatting.photos import Photos
 
-    if imported := scene.manifest.get("imported"):
-        raise InputError(
-            f"expected the scene of a video, got {scene.path}, which was imported from "
-            f"{imported['from']} and has no pictures"
-        )
+    check_filmed(scene)
     camera, placed, info = scene.camera, placed_camera(scene), scene.video
     scale = options.scale or min(1.0, LONG_SIDE / max(info.width, info.height))
     width, height = round(info.width * scale), round(info.height * scale)

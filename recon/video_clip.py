@@ -78,15 +78,11 @@ def _of_video(source: Path, options: VideoSplatOptions, watcher: Watcher) -> Loa
 
 
 def _of_scene(scene: Scene, options: VideoSplatOptions, watcher: Watcher) -> LoadedClip:
-    from recon.export.overlay import open_frames
+    from recon.export.overlay import check_filmed, open_frames
     from recon.video_depth import known_depth
     from splatting.video.clip import Clip
 
-    if imported := scene.manifest.get("imported"):
-        raise InputError(
-            f"expected the scene of a video, got {scene.path}, which was imported from "
-            f"{imported['from']} and has no pictures"
-        )
+    check_filmed(scene)
     info = scene.video
     with watcher.stage("frames", "of a scene"):
         images, times, rows = _pictures(open_frames(scene), options, (info.width, info.height))

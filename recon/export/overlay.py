@@ -236,6 +236,15 @@ def write_overlay(
             progress(frame.index + 1, total)
 
 
+def check_filmed(scene: Scene) -> None:
+    """Raises InputError for a scene that was imported, which has no pictures."""
+    if imported := scene.manifest.get("imported"):
+        raise InputError(
+            f"expected the scene of a video, got {scene.path}, which was imported from "
+            f"{imported['from']} and has no pictures"
+        )
+
+
 def open_frames(scene: Scene) -> VideoReader:
     """The frames that a scene was made from, read again from the video.
 

@@ -15,7 +15,7 @@ from recon.core.errors import InputError, MissingDependencyError
 from recon.core.geometry import Array
 from recon.core.people import NUM_JOINTS, BodyPoses
 from recon.core.raster import vertex_normals
-from recon.core.rig import Rig
+from recon.core.rig import Rig, largest_weights
 from recon.core.skeletons import CANONICAL_JOINTS, LEFT_HAND_JOINTS, RIGHT_HAND_JOINTS
 
 MIN_RESOLUTION, MAX_RESOLUTION = 32, 1024
@@ -148,7 +148,7 @@ def bind_surface(
 
     normals = mixed(vertex_normals(vertices, faces))
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    weights, indices = _pruned(mixed(dense))
+    weights, indices = largest_weights(mixed(dense), MOST_JOINTS)
     e1, e2 = uvs[:, 1] - uvs[:, 0], uvs[:, 2] - uvs[:, 0]
     in_texels = 0.5 * resolution**2 * np.abs(e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0])
     a, b, c = (vertices[faces[:, k]] for k in range(3))
@@ -156,7 +156,8 @@ def bind_surface(
     return SurfaceBinding(
         resolution=resolution, texel=texel, uvs=uvs, face=face,
         barycentric=barycentric.astype(np.float32), rest_points=mixed(vertices).astype(np.float32),
-        rest_normals=normals.astype(np.float32), weights=weights, indices=indices,
+        rest_normals=normals.astype(np.float32), weights=weights.astype(np.float32),
+        indices=indices,
         texel_area=area[face].astype(np.float32), rest_joints=rig.rest_joints,
     )  # fmt: skip
 
@@ -218,11 +219,3 @@ def _texels(uvs: np.ndarray, resolution: int) -> tuple[np.ndarray, np.ndarray, n
     barycentric = np.concatenate([1 - second.sum(axis=1, keepdims=True), second], axis=1)
     face = hits["primitive_ids"].numpy()[found].astype(np.int64)
     return np.stack([rows[found], columns[found]], axis=1), face, barycentric
-
-
-def _pruned(dense: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The largest weights (N, K) of each row (N, 52), scaled to sum 1, and their joints."""
-    indices = np.argsort(-dense, axis=1, kind="stable")[:, :MOST_JOINTS]
-    weights = np.take_along_axis(dense, indices, axis=1)
-    weights = weights / weights.sum(axis=1, keepdims=True)
-    return weights.astype(np.float32), indices
