@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,13 +49,14 @@ class SceneSplats:
 
     def __init__(self, times: Array, place: Gaussians | None, cast: list[Performer]) -> None:
         self.people = frozenset(one.avatar.track_id for one in cast)
-        self._place, self._cast = place, [one.at(times) for one in cast]
+        self._place = place
+        self._cast = [(one.avatar.track_id, one.at(times)) for one in cast]
 
     def place(self) -> SplatCloud | None:
         return None if self._place is None else cloud(self._place)
 
-    def cast(self, frame: int) -> SplatCloud | None:
-        people = self._people(frame)
+    def cast(self, frame: int, without: Set[int] = frozenset()) -> SplatCloud | None:
+        people = self._people(frame, without)
         return cloud(people) if people else None
 
     def picture(
@@ -73,8 +75,9 @@ class SceneSplats:
         shot = next(take_shots([joined(parts)], views))
         return SplatPicture(color=shot.picture, alpha=shot.alpha, depth=shot.depth)
 
-    def _people(self, frame: int) -> Gaussians | None:
+    def _people(self, frame: int, without: Set[int] = frozenset()) -> Gaussians | None:
         from splatting.gaussians import joined
 
-        there = [g for one in self._cast if (g := one.gaussians(frame)) is not None]
+        cast = [one for track_id, one in self._cast if track_id not in without]
+        there = [g for one in cast if (g := one.gaussians(frame)) is not None]
         return joined(there) if there else None

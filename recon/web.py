@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -92,16 +93,14 @@ def open_scenes(paths: list[Path]) -> dict[str, Scene]:
     """
     if not paths:
         raise InputError("expected one scene folder or more, got none")
-    out: dict[str, Scene] = {}
+    out: dict[Path, Scene] = {}
     for path in paths:
-        scene = Scene.open(path)
-        name = path.resolve().name
-        if name in out:
-            name = str(path)
-        if name in out:
+        scene, place = Scene.open(path), path.resolve()
+        if place in out:
             raise InputError(f"expected every scene once, got {path} twice; leave one out")
-        out[name] = scene
-    return out
+        out[place] = scene
+    names = Counter(place.name for place in out)
+    return {p.name if names[p.name] == 1 else str(p): scene for p, scene in out.items()}
 
 
 def serve(paths: list[Path], *, host: str, port: int, watcher: Watcher) -> None:

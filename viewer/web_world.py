@@ -71,6 +71,7 @@ class WebWorld:
         self._grain = grain
         self._nodes: dict[str, list[Any]] = {kind: [] for kind in KINDS}
         self._shown = {kind: kind not in HIDDEN_AT_FIRST for kind in KINDS}
+        self._away = set[int]()
         self._frame = 0
         self._pictures, self._picture = sorted(content.pictures), -1
         self._add_surroundings()
@@ -140,6 +141,8 @@ class WebWorld:
         for person in self.people:
             if person.track_id == track_id:
                 person.top.visible = shown
+        self._away = self._away - {track_id} if shown else self._away | {track_id}
+        self._show_avatars()
 
     def remove(self) -> None:
         """Takes all nodes out of the scene."""
@@ -195,7 +198,7 @@ class WebWorld:
         for person in self.people:
             hidden = shown and person.track_id in stage.people
             person.mesh.visible = self._shown["meshes"] and not hidden
-        people = stage.cast(self._frame) if shown else None
+        people = stage.cast(self._frame, self._away) if shown else None
         (node,) = self._nodes["avatars"]
         node.visible = people is not None
         if people is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -59,8 +60,8 @@ class SplatStage(Protocol):
         """What does not move; None if it was not trained."""
         ...
 
-    def cast(self, frame: int) -> SplatCloud | None:
-        """The avatars at a video frame; None where nobody is."""
+    def cast(self, frame: int, without: Set[int] = frozenset()) -> SplatCloud | None:
+        """The avatars at a video frame but for some track ids; None where nobody is."""
         ...
 
     def picture(

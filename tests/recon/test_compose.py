@@ -244,6 +244,9 @@ def test_viewers_get_what_fits_and_are_told_of_the_rest(scene: Scene, tmp_path: 
     place, alone, both = stage.place(), stage.cast(0), stage.cast(9)
     assert place is not None and alone is not None and both is not None
     assert len(both.means) == 2 * len(alone.means)
+    one = stage.cast(9, {2})
+    assert one is not None and len(one.means) == len(alone.means)
+    assert stage.cast(9, {1, 2}) is None
     screenshot(scene, tmp_path / "with.png", 9, width=160, height=100, splats=stage)
     with_splats = np.asarray(cv2.imread(str(tmp_path / "with.png")))[..., ::-1].astype(int)
     assert red(with_splats).any() and blue(with_splats).any()

@@ -59,9 +59,9 @@ def test_scenes_are_named_after_their_folders_and_told_apart(tmp_path):
     paths = [tmp_path / "a" / "walk", tmp_path / "b" / "walk", tmp_path / "run"]
     for path in paths:
         make_scene(path, num_frames=3)
-    assert list(open_scenes(paths)) == ["walk", str(paths[1]), "run"]
+    assert list(open_scenes(paths)) == [str(paths[0]), str(paths[1]), "run"]
     with pytest.raises(InputError, match="every scene once"):
-        open_scenes([paths[1], paths[1], paths[1]])
+        open_scenes([paths[1], paths[1].parent / ".." / "b" / "walk"])
     with pytest.raises(InputError, match=r"scene\.json"):
         open_scenes([tmp_path / "none"])
     with pytest.raises(InputError, match="got none"):

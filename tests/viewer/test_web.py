@@ -10,7 +10,7 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 
-from recon.core.errors import InputError, MissingDependencyError
+from recon.core.errors import InputError, MissingDependencyError, StaleSceneError
 from tests.synthetic import make_scene
 from viewer.share import share
 from viewer.web import WebViewer
@@ -92,6 +92,19 @@ def test_scenes_are_loaded_once_when_chosen(scenes):
         assert loads == ["one", "two"]
         names = [n for n in viewer._server.scene._handle_from_node_name if n.startswith("/person")]
         assert {n.split("/")[1] for n in names} == {"person 1"}
+
+
+def test_a_scene_that_cannot_be_shown_leaves_the_one_before(scenes):
+    def broken():
+        raise StaleSceneError("expected the stage 'world'")
+
+    with WebViewer({"one": scenes[0]["one"], "broken": broken}, port=8310) as viewer:
+        viewer.seek(30)
+        with pytest.raises(StaleSceneError):
+            viewer.choose("broken")
+        wait_until(lambda: viewer.frame == 30)
+        viewer.seek(31)
+        wait_until(lambda: viewer.frame == 31)
 
 
 def test_a_host_that_is_not_ours_is_one_clear_line(scenes):

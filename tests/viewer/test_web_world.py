@@ -147,8 +147,8 @@ class Actors:
     def place(self):
         return self.cloud(np.eye(3))
 
-    def cast(self, frame):
-        return self.cloud([[frame, 0, 1]]) if frame < 12 else None
+    def cast(self, frame, without=frozenset()):
+        return self.cloud([[frame, 0, 1]]) if frame < 12 and 1 not in without else None
 
     def picture(self, frame, T_world_camera, K, size):
         raise AssertionError("a browser draws for itself")
@@ -161,6 +161,10 @@ def test_avatars_take_the_place_of_their_people(world, server):
     np.testing.assert_allclose(
         server.scene.get_handle_by_name("/avatars").centers, [[5.0, 0.0, 1.0]]
     )
+    web.set_person(1, False)
+    assert not visible(server, "/avatars")
+    web.set_person(1, True)
+    assert visible(server, "/avatars")
     web.set_shown("avatars", False)
     assert visible(server, "/person 1/body/mesh") and not visible(server, "/avatars")
     web.set_shown("avatars", True)
