@@ -29,6 +29,7 @@ from splatting.rasterize import rasterize
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import NullFormatter
 
 COUNTS, SIZES = (20_000, 100_000, 500_000), ((320, 240), (640, 480))
 PLOTTED = ((160, 120), (320, 240), (640, 480), (1280, 960))
@@ -120,6 +121,7 @@ def draw_costs(file: Path, costs: list[Cost]) -> None:
                                label=f"{label}, {count // 1000}k")  # fmt: skip
     for axes, what in ((by_count, "Gaussians"), (by_pixels, "pixels")):
         axes.set(xscale="log", yscale="log", xlabel=what, ylabel="forward + backward, ms")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(alpha=0.3, which="both")
         axes.legend(fontsize=7)
     figure.savefig(file, dpi=90)
