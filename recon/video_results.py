@@ -12,7 +12,7 @@ import numpy as np
 
 from recon import __version__
 from recon.core.geometry import Array
-from recon.core.storage import write_atomic
+from recon.core.storage import write_atomic, write_bytes
 from recon.options_video import VideoSplatOptions
 from recon.runner import Watcher
 
@@ -62,13 +62,12 @@ def write_results(
             "width": video.width, "height": video.height,
             **_measured(video, clip, record["held_out"], options.backend),
         }  # fmt: skip
-    text = json.dumps(result, indent=1)
-    write_atomic(out / RECORD, lambda file: file.write(text.encode()))
+    write_bytes(out / RECORD, json.dumps(result, indent=1).encode())
     _write_sheet(video, clip, record["held_out"], out / SHEET, options.backend)
     films = _films(video, clip, options)
-    for name, frames in films.items():
+    for name, (shots, fps) in films.items():
         with watcher.stage(name, "drawing"):
-            _write_film(frames(), out / f"{name}.mp4")
+            _write_film(shots(), out / f"{name}.mp4", fps=fps)
     if options.plys:
         _write_plys(video, clip.times, out / "frames")
     return {**result, "folder": str(out), "films": [f"{name}.mp4" for name in films]}
@@ -146,9 +145,12 @@ Shots = Callable[[], Iterator[tuple[np.ndarray, float]]]
 """Pictures and their times."""
 
 
-def _films(video: VideoGaussians, clip: Clip, options: VideoSplatOptions) -> dict[str, Shots]:
-    """What is to be drawn, by name."""
+def _films(
+    video: VideoGaussians, clip: Clip, options: VideoSplatOptions
+) -> dict[str, tuple[Shots, float]]:
+    """What is to be drawn, and its frames a second, by name."""
     times, backend = clip.times, options.backend
+    rate = 1 / float(times[1] - times[0])
 
     def of(moments: Array) -> Iterator[tuple[np.ndarray, float]]:
         yield from ((draw(video, float(t), backend=backend), float(t)) for t in moments)
@@ -166,25 +168,23 @@ def _films(video: VideoGaussians, clip: Clip, options: VideoSplatOptions) -> dic
         for t, eye in zip(times.tolist(), eyes(video, clip, offsets), strict=True):
             yield draw(video, t, eye, backend=backend), t
 
-    films: dict[str, Shots] = {"reconstruction": lambda: of(times)}
+    films: dict[str, tuple[Shots, float]] = {"reconstruction": (lambda: of(times), rate)}
     if options.stereo:
-        films["stereo"] = stereo
+        films["stereo"] = stereo, rate
     if options.sway:
-        films["sway"] = sway
+        films["sway"] = sway, rate
     if options.fps is not None:
         fine = np.arange(times[0], times[-1] + 1e-9, 1 / options.fps)
-        films["interpolated"] = lambda: of(fine)
+        films["interpolated"] = lambda: of(fine), options.fps
     return films
 
 
-def _write_film(frames: Iterator[tuple[np.ndarray, float]], path: Path) -> None:
+def _write_film(frames: Iterator[tuple[np.ndarray, float]], path: Path, *, fps: float) -> None:
     from recon.export.mp4 import Mp4Writer
 
-    (first, start), (second, then) = next(frames), next(frames)
-    size = (first.shape[1], first.shape[0])
-    with Mp4Writer(path, size, fps=1 / (then - start)) as writer:
+    first, start = next(frames)
+    with Mp4Writer(path, (first.shape[1], first.shape[0]), fps=fps) as writer:
         writer.write(first, start)
-        writer.write(second, then)
         for picture, time in frames:
             writer.write(picture, time)
 
@@ -218,4 +218,4 @@ def _write_sheet(
         rows.append(cv2.resize(pair, (2 * SHEET_WIDTH, height), interpolation=cv2.INTER_AREA))
     done, jpeg = cv2.imencode(".jpg", np.concatenate(rows)[..., ::-1])
     assert done
-    write_atomic(path, lambda file: file.write(jpeg.tobytes()))
+    write_bytes(path, jpeg.tobytes())

@@ -113,19 +113,16 @@ class VideoParameters:
         fresh = np.concatenate((at, places[sources, 2:]), axis=1) - moved_by[sources]
         spacing = self.spacing.cpu().numpy()[sources]
         size = np.log(NEW_SIZE * spacing / self.clip.K[0, 0]) + places[sources, 2]
-        taken = torch.from_numpy(sources).to(self.device)
-        order = torch.cat((torch.arange(count, device=self.device), taken[: number - len(faint)]))
-        rows = torch.cat((faint, torch.arange(count, count + more, device=self.device)))
-        # The first of the sources went to the new rows, the others to the faint ones.
-        taken = torch.cat((taken[more:], taken[:more]))
-        back = np.concatenate((np.arange(more, number), np.arange(more)))
+        taken, old = torch.from_numpy(sources).to(self.device), torch.arange(count).to(self.device)
+        order = torch.cat((old, taken[:more]))
+        rows = torch.cat((torch.arange(count, count + more, device=self.device), faint))
         values = {
-            "places": self._tensor(fresh[back]), "motions": self.tables["motions"].values[taken],
+            "places": self._tensor(fresh), "motions": self.tables["motions"].values[taken],
             "quats": self.tables["quats"].values[taken],
             "turns": self.tables["turns"].values[taken],
-            "log_scales": self._tensor(size[back])[:, None].expand(-1, 3),
+            "log_scales": self._tensor(size)[:, None].expand(-1, 3),
             "logits": torch.full((number,), _logit(NEW_OPACITY), device=self.device),
-            "colours": photo[row[back], column[back]],
+            "colours": photo[row, column],
         }  # fmt: skip
         self.foreground = self.foreground[order]
         self.foreground[rows] = self.foreground[taken]

@@ -69,11 +69,13 @@ def test_a_scene_gives_its_people_and_its_depth(tmp_path: Path) -> None:
     scene = make_scene(
         tmp_path / "scene", num_frames=10, size=(96, 72), video_path=tmp_path / "v.mp4"
     )
-    assert call(["splat", scene.path, "--video", *SHORT, "--stereo", "0", "--sway", "0"]) == 0
+    few = ["--stereo", "0", "--sway", "0", "--fps", "0.5"]
+    assert call(["splat", scene.path, "--video", *SHORT, *few]) == 0
     out = scene.path / "video_splats"
     record = json.loads((out / "video.json").read_text())
     assert record["unit"] == "metres"
     assert not (out / "stereo.mp4").exists() and not (out / "sway.mp4").exists()
+    assert film(out / "interpolated.mp4")[0] == 1, "the next would lie beyond the clip"
     gaussians = load_video_gaussians(out / "video_gaussians.npz")
     people = gaussians.foreground > 0
     assert people.any() and not people.all()
