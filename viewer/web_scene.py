@@ -248,7 +248,7 @@ class ShownScene:
 def look_from(
     client: ClientHandle, eye: Array, target: Array, *, up: Array = UP, fov: float = FOV
 ) -> None:
-    """Lets somebody look from `eye` to `target`, (3,) metres; `fov`: from top to bottom, radians."""
+    """Lets somebody look from `eye` to `target`, (3,) metres; `fov`: vertical, radians."""
     with client.atomic():
         camera = client.camera
         # In this order: the direction is never along `up`, nor without a length.

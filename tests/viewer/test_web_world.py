@@ -1,5 +1,7 @@
 """What a browser is told: read back from the messages and held against the scene."""
 
+from collections.abc import Set
+
 import cv2
 import numpy as np
 import pytest
@@ -147,7 +149,7 @@ class Actors:
     def place(self):
         return self.cloud(np.eye(3))
 
-    def cast(self, frame, without=frozenset()):
+    def cast(self, frame, without: Set[int] = frozenset()):
         return self.cloud([[frame, 0, 1]]) if frame < 12 and 1 not in without else None
 
     def picture(self, frame, T_world_camera, K, size):
