@@ -37,6 +37,7 @@ from body.motion_features import CONTACTS, NUM_FEATURES, NUM_POSE, RATES
 from recon.core.errors import InputError
 from recon.core.geometry import Array
 from recon.core.storage import write_atomic
+from recon.core.untrusted import read_arrays
 
 WINDOW = 120
 """Rows of a window: four seconds, so that two hidden ones keep a second on either side."""
@@ -178,18 +179,22 @@ class MotionPrior:
             InputError: no such file, or it holds something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as data:
-                arrays = {name: data[name] for name in data.files}
+            arrays = read_arrays(path)
             head = json.loads(arrays.pop("head").tobytes())
             if head["format"] != _FORMAT:
                 raise ValueError(f"format {head['format']!r}")
-            network = PriorNetwork(NetworkSize(**head["size"]))
+            size = NetworkSize(**head["size"])
+            if max(size.convolutions, size.attentions) > len(arrays):
+                raise ValueError("more layers than arrays")
+            with torch.device("meta"):  # a size that the arrays do not have takes no memory
+                network = PriorNetwork(size)
             tables = {k: arrays.pop(k).astype(float) for k in _TABLES}
             network.load_state_dict(
                 {
                     k.removeprefix("network."): torch.as_tensor(v.astype(np.float32))
                     for k, v in arrays.items()
-                }
+                },
+                assign=True,
             )
         except Exception as error:  # whatever the file holds instead
             raise InputError(

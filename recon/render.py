@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 from recon.core.errors import InputError
 from recon.core.geometry import Array
 from recon.core.scene import Scene
+from recon.core.untrusted import read_json
 from recon.options import RenderOptions
 from recon.runner import Silent, Watcher
 from recon.shots import Views, check_output, intrinsics, picture_size, take_shots, write_shots
@@ -68,7 +68,7 @@ def find_splats(source: Path) -> tuple[Path, dict[str, Any] | None]:
     if not path.exists():
         return file, None
     try:
-        record = json.loads(path.read_text())
+        record = read_json(path)
         cameras = record["cameras"]
         cameras["Ts_world_camera"] = np.array(cameras["Ts_world_camera"], float)
         cameras["K"] = np.array(cameras["K"], float).reshape(3, 3)

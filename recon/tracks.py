@@ -12,6 +12,7 @@ from recon.core.errors import InputError, StaleSceneError
 from recon.core.people import PersonTrack
 from recon.core.scene import Scene
 from recon.core.storage import write_atomic
+from recon.core.untrusted import read_json
 from recon.options import person_ids
 from recon.runner import Step, Watcher, locked_scene, run_steps
 from recon.video import VideoReader, recorded_clip
@@ -108,7 +109,7 @@ def _read_entries(scene: Scene) -> list[dict[str, Any]] | None:
     wanted = f"expected in {path} a list of people, each with id, keep and merge_into; got"
     todo = "correct it, or delete it for everybody"
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = read_json(path)
     except (ValueError, OSError) as error:
         raise InputError(f"{wanted} {error}; {todo}") from error
     for entry in entries if isinstance(entries, list) else [entries]:

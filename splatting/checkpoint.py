@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from torch import Tensor
 
 from recon.core.errors import StaleSceneError
 from recon.core.storage import write_atomic
+from recon.core.untrusted import read_arrays
 from splatting.photos import Photos
 from splatting.training import Training, TrainingConfig
 
 BUDGET = ("steps", "minutes")
 """Settings that may differ: the same training goes on, or its schedule is stretched."""
 _PARTS = ("values", "first", "second")
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError)
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError)
 
 
 def fingerprint(photos: Photos, config: TrainingConfig) -> str:
@@ -65,11 +67,10 @@ def load_checkpoint(path: Path, training: Training) -> bool:
     if not path.exists():
         return False
     try:
-        with np.load(path, allow_pickle=False) as data:
-            if str(data["fingerprint"]) != fingerprint(training.photos, training.config):
-                return False
-            arrays = {key: data[key] for key in data.files}
-        _restore(training, arrays)
+        made_for = str(read_arrays(path, re.compile("fingerprint"))["fingerprint"])
+        if made_for != fingerprint(training.photos, training.config):
+            return False
+        _restore(training, read_arrays(path))
     except _UNREADABLE as error:
         raise StaleSceneError(
             f"expected a readable checkpoint {path}, got: {error}; delete it to start anew"

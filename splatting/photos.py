@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from recon.core.errors import InputError
+from recon.core.untrusted import read_json
 from splatting.gaussians import Cameras
 
 MIN_PHOTOS = 2
@@ -147,7 +147,7 @@ def load_nerf(folder: Path, *, scale: float = 1.0) -> Photos:
     """
     path = folder / "transforms.json"
     try:
-        data = json.loads(path.read_text())
+        data = read_json(path)
         frames = data["frames"]
         poses = [np.array(f["transform_matrix"], float).reshape(4, 4) for f in frames]
         files = [_inside(folder, frame["file_path"]) for frame in frames]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from scipy.sparse import csc_matrix, csr_matrix
 
 from recon.core.errors import InputError
+from recon.core.untrusted import read_arrays
 
 _KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
 
@@ -50,9 +52,8 @@ def read_model_file(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                # The official files also hold pickled dictionaries, which are left alone.
-                return _arrays({key: file[key] for key in _KEYS if key in file.files})
+            # The official files also hold pickled dictionaries, which are left alone.
+            return _arrays(read_arrays(path, re.compile("|".join(_KEYS))))
         with path.open("rb") as file:
             return _arrays(_InertUnpickler(file, encoding="latin1").load())
     except InputError as error:
@@ -88,8 +89,11 @@ class _Inert:
         self.state = state
 
 
-class _InertUnpickler(pickle.Unpickler):
-    """Builds numpy arrays and containers; everything else becomes `_Inert`."""
+class _InertUnpickler(pickle._Unpickler):  # type: ignore[name-defined]
+    """Builds numpy arrays and containers; everything else becomes `_Inert`.
+
+    The one in Python: that in C takes memory for as many notes as a file of ten bytes numbers.
+    """
 
     # numpy's two makers go by one name before its version 2 and by another since.
     _ALLOWED: ClassVar[dict[tuple[str, str], Any]] = {

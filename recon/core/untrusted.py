@@ -28,9 +28,18 @@ def read_arrays(path: Path, wanted: re.Pattern[str] | None = None) -> dict[str, 
     Args:
         wanted: only arrays whose whole name matches.
     Raises:
-        OSError, ValueError and others: the file is damaged, holds Python objects, or would unpack
-            to more than it may.
+        OSError; ValueError: the file is damaged, holds Python objects, or would unpack to more
+            than it may.
     """
+    try:
+        return _read_arrays(path, wanted)
+    except (OSError, ValueError):
+        raise
+    except Exception as error:  # damage may surface as anything
+        raise ValueError(str(error)) from error
+
+
+def _read_arrays(path: Path, wanted: re.Pattern[str] | None) -> dict[str, np.ndarray]:
     with zipfile.ZipFile(path) as archive:
         check_archive(archive, most_bytes(path))
         arrays = {}

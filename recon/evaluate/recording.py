@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from recon.core.geometry import Array
 from recon.core.people import BodyPoses, CameraMotion, WorldMotion, WorldPlacement
 from recon.core.rig import Rig
 from recon.core.scene import Scene
+from recon.core.untrusted import read_json
 from recon.motion.clip import Box
 
 NUM_BODY_JOINTS = 22
@@ -208,7 +208,7 @@ def _read_ground(folder: Path) -> tuple[Box, ...]:
     if not file.is_file():
         return ()
     try:
-        props = json.loads(file.read_text(encoding="utf-8"))["props"]
+        props = read_json(file)["props"]
         return tuple(
             Box(
                 kind=p["kind"], center=np.array(p["center"], float),
@@ -216,7 +216,7 @@ def _read_ground(folder: Path) -> tuple[Box, ...]:
             )
             for p in props
         )  # fmt: skip
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"expected boxes with kind, center, size and yaw in {file}, got: {error}; "
             "make the scene again with: recon synth"

@@ -6,15 +6,18 @@ mocap_frame_rate (SMPL-X) or mocap_framerate (SMPL-H); the world is z up with th
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 
 from recon.core.errors import InputError
 from recon.core.geometry import rotvec_to_matrix
+from recon.core.untrusted import read_arrays
 from recon.imports.base import Imported, ImportedPerson, Placed, body_rotations, field
 
 _WIDTHS = {165: "smplx", 156: "smplh"}
+_USED = re.compile("poses|trans|betas|gender|mocap_frame_?rate")
 
 
 def read(path: Path) -> Imported:
@@ -24,8 +27,7 @@ def read(path: Path) -> Imported:
         InputError: it is no such file.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            data = {key: file[key] for key in file.files if file[key].dtype != object}
+        data = read_arrays(path, _USED)  # others hold objects of Python
     except Exception as error:  # a damaged archive can raise anything
         raise InputError(f"expected an AMASS .npz file, got {path}: {error}") from error
     poses = field(data, "poses", (None, None), path)

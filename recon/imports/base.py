@@ -17,6 +17,8 @@ from recon.core.people import NUM_JOINTS
 
 R_ZUP_YUP: Array = R_YUP_ZUP.T
 """Maps y-up coordinates to our z-up world."""
+MOST_GAPS = 100_000
+"""An hour; poses are made for frames in which nobody was seen, in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,11 @@ class ImportedPerson:
         check_array("betas", self.betas, (None,))
         if n == 0 or np.any(np.diff(self.frame_idx) <= 0) or self.frame_idx[0] < 0:
             raise InputError("expected frames in increasing order, got none or others")
+        if self.frame_idx[-1] - n >= MOST_GAPS:
+            raise InputError(
+                f"expected a person in all but {MOST_GAPS} frames at most, got {n} frames up to "
+                f"number {self.frame_idx[-1]}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

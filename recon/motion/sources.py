@@ -11,6 +11,7 @@ from recon.core.geometry import Array
 from recon.core.people import BodyPoses
 from recon.core.rig import Rig, forward_kinematics
 from recon.core.scene import Scene
+from recon.core.untrusted import read_arrays
 from recon.motion.clip import MotionClip
 from recon.motion.compose import ACTIONS, Action, procedural
 from recon.motion.load import load_motion
@@ -93,8 +94,7 @@ def _is_native(path: Path) -> bool:
 def _of_export(path: Path, rig: Rig) -> MotionClip:
     """The motion of our own export, on the skeleton that it was recorded of."""
     try:
-        with np.load(path, allow_pickle=False) as data:
-            a = {name: data[name] for name in _NATIVE}
+        a = read_arrays(path)
         poses = BodyPoses(root=a["root_world"], rotations=a["rotations"])
         return MotionClip(
             name=path.stem, times=a["times"], poses=poses, contacts=a["contacts"],

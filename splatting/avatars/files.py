@@ -10,8 +10,6 @@ licence, track_id, source, version. neural.*: a network's arrays; may be missing
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -30,10 +28,7 @@ _GAUSSIANS = tuple(f.name for f in fields(Gaussians))
 _ARRAYS = ("normals", "weights", "indices", "rest_joints", "texel", "seen")
 _TEXTS = ("model", "licence", "source")
 _NEURAL = "neural."
-_UNREADABLE = (
-    OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile,
-    zlib.error,
-)  # fmt: skip
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
 def save_avatar(avatar: Avatar, path: Path) -> None:

@@ -292,6 +292,7 @@ def restore(arrays: dict[str, np.ndarray], *, count: int) -> PosedAppearance:
     shape = NetworkShape(**numbers)
     state = {k.removeprefix("state."): torch.from_numpy(v)
              for k, v in arrays.items() if k.startswith("state.")}  # fmt: skip
+    _check_sizes(state, shape)
     texel = state["home_texel"]
     if texel.shape != (count, 2) or texel.dtype != torch.int64:
         raise ValueError(f"expected {count} texels, got {tuple(texel.shape)} {texel.dtype}")
@@ -308,6 +309,18 @@ def restore(arrays: dict[str, np.ndarray], *, count: int) -> PosedAppearance:
     except RuntimeError as error:
         raise ValueError(str(error).splitlines()[-1].strip()) from error
     return PosedAppearance(network)
+
+
+def _check_sizes(state: dict[str, Tensor], shape: NetworkShape) -> None:
+    """Raises ValueError for arrays of other sizes than told, before a network takes memory."""
+    with torch.device("meta"):
+        encoder = PoseEncoder(shape.encoder, shape.channels).state_dict()
+    side = shape.feature_resolution
+    sizes = {"features": (1, shape.channels, side, side)}
+    sizes |= {f"encoder.{name}": tuple(value.shape) for name, value in encoder.items()}
+    for name, size in sizes.items():
+        if tuple(state[name].shape) != size:
+            raise ValueError(f"{name}: expected {size}, got {tuple(state[name].shape)}")
 
 
 def _unchanged(channels: int) -> nn.Conv2d:

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from recon.core.errors import InputError
+from recon.core.untrusted import check_packing
 from splatting.axes import Axes
 from splatting.formats.checks import check_count, check_expansion, checked_gaussians
 from splatting.formats.encodings import join_largest, log_scales, split_largest
@@ -64,6 +65,7 @@ def _read_loose(path: Path, name: str) -> bytes:
 
 def _read_member(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
     info = archive.getinfo(name)
+    check_packing(info)
     # No more than `file_size` is unpacked, whatever the data hold.
     check_expansion(path, info.file_size, info.compress_size)
     return archive.read(info)

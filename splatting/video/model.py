@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -164,6 +162,7 @@ def load_video_gaussians(path: Path) -> VideoGaussians:
         if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
             raise ValueError("numbers that are not finite")
         return replace(loaded, **tensors)
-    except (InputError, StaleSceneError, OSError, ValueError, KeyError, AttributeError, TypeError,
-            EOFError, zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
+    except (
+        InputError, StaleSceneError, OSError, ValueError, KeyError, AttributeError, TypeError,
+    ) as error:  # fmt: skip
         raise InputError(f"{expected}, got: {error}; train them again") from error

@@ -267,7 +267,10 @@ def picture(width: int, height: int) -> bytes:
     return out.getvalue()
 
 
-def sog(changed: dict[str, Any] | None = None, files: dict[str, bytes] | None = None) -> bytes:
+def sog(
+    changed: dict[str, Any] | None = None, files: dict[str, bytes] | None = None, *,
+    method: int = zipfile.ZIP_DEFLATED,
+) -> bytes:  # fmt: skip
     book = [0.0] * 256
     meta = {
         "version": 2,
@@ -279,7 +282,7 @@ def sog(changed: dict[str, Any] | None = None, files: dict[str, bytes] | None = 
     }
     members = {name: picture(2, 2) for name in "lusqc"} | (files or {})
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with zipfile.ZipFile(out, "w", method, compresslevel=1) as archive:
         archive.writestr("meta.json", json.dumps(meta | (changed or {})))
         for name, data in members.items():
             archive.writestr(name, data)
@@ -321,6 +324,7 @@ BAD_FILES = {
     "spz with extensions": (".spz", spz(1, b"\0" * 90, flags=2), "vendor extensions"),
     "no zip": (".sog", b"PK\3\4 and then nothing", "SOG of version 2"),
     "a zip bomb": (".sog", sog(files={"l": bytes(70 << 20)}), "exhaust memory"),
+    "packed with bzip2": (".sog", sog(method=zipfile.ZIP_BZIP2), "neither stored nor deflated"),
     "a picture bomb": (".sog", sog(files={"q": picture(3000, 3000)}), "3000x3000"),
     "a path out of the zip": (".sog", sog({"quats": {"files": ["../q"]}}), "with a folder"),
     "no such picture": (".sog", sog({"quats": {"files": ["z"]}}), "SOG of version 2"),

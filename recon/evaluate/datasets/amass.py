@@ -5,11 +5,13 @@ Source: Mahmood et al. 2019. The world's z axis is up and its floor at 0.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 
 from recon.core.errors import InputError
+from recon.core.untrusted import read_arrays
 from recon.evaluate.datasets.truth import DatasetTruth, Gender, video_times
 from recon.imports import amass
 
@@ -31,8 +33,10 @@ def read(place: str) -> DatasetTruth:
 
 
 def _gender(path: Path) -> Gender:
-    with np.load(path, allow_pickle=False) as file:
-        text = str(file["gender"]) if "gender" in file.files else "neutral"
+    try:
+        text = str(read_arrays(path, re.compile("gender")).get("gender", "neutral"))
+    except ValueError as error:
+        text = str(error)
     for gender in ("female", "male", "neutral"):  # some files hold the text as b'male'
         if gender in text:
             return gender

@@ -8,7 +8,6 @@ second.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,6 +16,7 @@ import numpy as np
 from recon.core.camera import Intrinsics
 from recon.core.errors import InputError
 from recon.core.geometry import Array, invert_transform, make_transform, rotvec_to_matrix
+from recon.core.untrusted import read_json
 from recon.evaluate.datasets.truth import DatasetTruth, Gender, video_times
 from recon.imports.base import Imported, ImportedPerson, Placed, body_rotations, field
 from recon.imports.safe_pickle import read_pickle
@@ -121,7 +121,7 @@ def _upright(folder: Path, sequence: str, scene: str) -> tuple[Array, Array]:
         name += "_chair" if "chair" in sequence else "_yoga"
     file = folder / f"{name}_multicam2world.json"
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)
         R = np.asarray(content["R"], float).reshape(3, 3)
         shift = np.asarray(content["t"], float).reshape(3) / float(content["c"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -135,7 +135,10 @@ def _upright(folder: Path, sequence: str, scene: str) -> tuple[Array, Array]:
 def _gender(data: Path, subject: str) -> Gender:
     for file in (data / "gender.json", data.parent / "resource" / "gender.json"):
         if file.is_file():
-            gender = json.loads(file.read_text(encoding="utf-8")).get(str(int(subject)))
+            try:
+                gender = read_json(file)[str(int(subject))]
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                gender = repr(error)
             if gender in ("female", "male", "neutral"):
                 return gender
             raise InputError(f"expected the sex of subject {int(subject)} in {file}, got {gender}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from recon.core.camera import Intrinsics
 from recon.core.errors import InputError
 from recon.core.geometry import Array, invert_transform, make_transform, slerp_matrices
+from recon.core.untrusted import read_json
 
 _COLUMNS = 19
 _MICRO = 1e6
@@ -65,12 +65,11 @@ def read_path(path: Path, times: Array) -> Array:
         InputError: no such file, or something else in it.
     """
     try:
-        text = path.read_text(encoding="utf-8")
         if path.suffix.lower() == ".json":
-            Ts = np.array(json.loads(text)["Ts_world_camera"], float)
+            Ts = np.array(read_json(path)["Ts_world_camera"], float)
             own = np.linspace(times[0], times[-1], max(len(Ts), 1))
         else:
-            own, Ts = _parse(text)
+            own, Ts = _parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"--camera: expected original, orbit, a RealEstate10K .txt or a cameras.json of recon "

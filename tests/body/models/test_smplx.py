@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+import tracemalloc
 import types
 from pathlib import Path
 from typing import Any
@@ -267,6 +268,19 @@ def test_a_pickle_runs_no_code(smpl_content: dict[str, Any], tmp_path: Path) -> 
     with pytest.raises(InputError, match="numeric array"):
         SmplModel(path)
     assert not trap.exists()
+
+
+def test_a_pickle_of_ten_bytes_takes_no_memory(tmp_path: Path) -> None:
+    """The unpickler in C makes room for a billion notes when a file numbers one so."""
+    path = tmp_path / "SMPL_NEUTRAL.pkl"
+    path.write_bytes(b"\x80\x02}r" + (2**23).to_bytes(4, "little") + b".")
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="v_template"):
+            SmplModel(path)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_file_of_another_model_or_kind_is_refused(smplx_folder: Path, tmp_path: Path) -> None:

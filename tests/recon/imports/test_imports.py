@@ -153,6 +153,12 @@ def test_what_is_assumed_is_said(tmp_path: Path) -> None:
         assert ("invented" in text) == (program in ("amass", "wham"))
 
 
+def test_a_gap_of_years_takes_no_memory(tmp_path: Path) -> None:
+    write_wham(SMPL, tmp_path / "a.pkl", frames=np.array([*range(11), 10**10]))
+    with pytest.raises(InputError, match="all but 100000 frames"):
+        import_scene(tmp_path / "a.pkl", "wham", tmp_path / "s")
+
+
 def test_an_imported_scene_exports_and_comes_back(tmp_path: Path) -> None:
     scene, truth = scene_of("gvhmr", tmp_path)
     written = export_scene(scene, ["npz", "bvh", "glb", "tum"], tmp_path / "out")

@@ -156,6 +156,8 @@ def test_a_file_with_a_broken_network_is_refused(tmp_path: Path) -> None:
         ("state.home_texel", whole["neural.state.home_texel"] + 60, "texels below 64"),
         ("shape.hidden", np.array(10**9), "hidden: expected 1 to 1024"),
         ("shape.hidden", None, "hidden"),
+        ("shape.encoder", np.array(1024), "encoder"),
+        ("shape.channels", np.array(1024), "features"),
     ):
         broken: dict[str, Any] = whole | {f"neural.{key}": value}
         np.savez(path, **{k: v for k, v in broken.items() if v is not None})
