@@ -24,7 +24,6 @@ from recon.options_avatars import AvatarOptions
 from recon.performers import AVATARS
 from recon.runner import Silent, Watcher
 from recon.splat_results import ALEXNET
-from recon.splat_video import chosen_device
 
 if TYPE_CHECKING:
     from splatting.avatars.avatar import Avatar
@@ -111,7 +110,9 @@ def _train(
     perceptual: Perceptual | None,
 ) -> AvatarResult:  # fmt: skip
     """By the trainer of the mode, on CUDA where there is one that gsplat can use."""
-    device = chosen_device("auto")
+    from splatting.rasterize import device_of
+
+    device = device_of("auto")
     config = training_config(options, device)
     about: dict[str, Any] = {"track_id": options.person, "source": source, "device": device}
     if options.mode == "network":

@@ -80,18 +80,28 @@ def take_shots(
     backend: str = "auto",
     background: Sequence[float] | None = None,
 ) -> Iterator[Shot]:
-    """Each moment's Gaussians as its camera (both eyes, if two) sees them.
+    """Each moment's Gaussians as its camera (both eyes, if two) sees them, drawn one by one.
 
     Args:
         moments: as many as the views have cameras. backend: see `splatting.rasterize`.
         background: RGB in 0 to 1 behind everything; default black.
+    Raises:
+        InputError, MissingDependencyError: the back-end does not work here; nothing was drawn.
     """
+    from splatting.rasterize import device_of
+
+    return _taken(moments, views, backend, device_of(backend), background)
+
+
+def _taken(
+    moments: Iterable[Gaussians], views: Views, backend: str, device: str,
+    background: Sequence[float] | None,
+) -> Iterator[Shot]:  # fmt: skip
     import torch
 
     from splatting.gaussians import Cameras
     from splatting.rasterize import rasterize
 
-    device = "cuda" if backend == "gsplat" else "cpu"
     behind = None if background is None else torch.tensor(background, device=device)
     for gaussians, poses in zip(moments, zip(*views.eyes, strict=True), strict=False):
         cameras = Cameras.of(np.stack(poses), views.K, width=views.size[0], height=views.size[1])

@@ -39,18 +39,10 @@ def splat(
     Raises:
         ReconError: the source, an option or the output folder cannot be used; nothing was written.
     """
-    from splatting.rasterize import load_backend
+    from splatting.rasterize import device_of
 
     options, watcher = options or SplatOptions(), watcher or Silent()
-    if options.backend != "auto":
-        load_backend(options.backend)
-    if options.backend == "gsplat":
-        import torch
-
-        if not torch.cuda.is_available():
-            raise InputError(
-                "expected a CUDA device for --backend gsplat, got none; use --backend numba"
-            )
+    device = device_of(options.backend)
     if options.preview:
         from viewer.splats import check_viser
 
@@ -63,7 +55,7 @@ def splat(
         watcher.note(f"splat: {note}")
     photos, held_out = loaded.photos.split(options.held_out)
     lpips = find_lpips(options.alexnet, held_out, watcher)
-    training = _start(photos, options, watcher)
+    training = _start(photos, options, watcher, device=device)
     out.mkdir(parents=True, exist_ok=True)
     _train(training, out / CHECKPOINT, options, watcher)
     with watcher.stage("measure", f"{len(held_out) if held_out else 0} held-out pictures"):
@@ -98,7 +90,7 @@ def training_config(options: SplatOptions) -> TrainingConfig:
     )
 
 
-def _start(photos: Photos, options: SplatOptions, watcher: Watcher) -> Training:
+def _start(photos: Photos, options: SplatOptions, watcher: Watcher, *, device: str) -> Training:
     """A training at its start, with points of the scene if the pictures give any."""
     from splatting.training import Training
     from splatting.triangulation import with_points
@@ -111,7 +103,6 @@ def _start(photos: Photos, options: SplatOptions, watcher: Watcher) -> Training:
         if len(photos.points) < MIN_POINTS:
             watcher.note("points: too few to start from; Gaussians start anywhere in view")
             photos = replace(photos, points=None, colours=None)
-    device = "cuda" if options.backend == "gsplat" else "cpu"
     return Training(photos, training_config(options), device=device)
 
 
@@ -123,6 +114,8 @@ def _train(training: Training, checkpoint: Path, options: SplatOptions, watcher:
         watcher.note(
             f"splat: goes on after {training.steps_done} steps and {training.seconds_done:.0f} s"
         )
+    elif checkpoint.exists():
+        watcher.note(f"splat: starts anew: {checkpoint} is of other pictures or settings")
     saved = shown = training.seconds_done
     height, width = training.photos.images.shape[1:3]
     why = f"{len(training.photos)} pictures of {width}x{height}"

@@ -40,13 +40,12 @@ def splat_video(
     Raises:
         ReconError: the source, an option or the output folder cannot be used; nothing was written.
     """
-    from splatting.rasterize import load_backend
+    from splatting.rasterize import device_of
     from splatting.video.flow import breaks
     from splatting.video.training import VideoTraining
 
     options, watcher = options or VideoSplatOptions(video=True), watcher or Silent()
-    if options.backend != "auto":
-        load_backend(options.backend)
+    device = device_of(options.backend)
     out = out or default_folder(source)
     if out.exists() and not out.is_dir():
         raise InputError(f"expected a folder to write to, got the file {out}; use --out DIR")
@@ -55,9 +54,7 @@ def splat_video(
     rows, held_out = clip.split(options.held_out)
     width, height = clip.size
     with watcher.stage("flow", f"{len(rows)} frames of {width}x{height}"):
-        training = VideoTraining(
-            clip.take(rows), video_config(options), device=chosen_device(options.backend)
-        )
+        training = VideoTraining(clip.take(rows), video_config(options), device=device)
     cuts = [float(clip.times[rows[k]]) for k in breaks(training.flows)]
     notes = [*loaded.notes, *map(_BREAK.format, cuts)]
     for note in notes:
@@ -76,24 +73,6 @@ def default_folder(source: Path) -> Path:
     if (source / "scene.json").exists():
         return source / "video_splats"
     return Path(f"{source.resolve().stem}_video_splats")
-
-
-def chosen_device(backend: str) -> str:
-    """The device for a rasterizer; "auto" takes CUDA where there is one and gsplat with it.
-
-    Raises:
-        InputError: gsplat without a CUDA device.
-    """
-    from importlib.util import find_spec
-
-    import torch
-
-    if backend == "gsplat" and not torch.cuda.is_available():
-        raise InputError(
-            "expected a CUDA device for --backend gsplat, got none; use --backend numba"
-        )
-    with_gsplat = backend == "gsplat" or (backend == "auto" and find_spec("gsplat") is not None)
-    return "cuda" if with_gsplat and torch.cuda.is_available() else "cpu"
 
 
 def video_config(options: VideoSplatOptions) -> VideoConfig:

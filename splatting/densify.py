@@ -179,10 +179,7 @@ class Classic:
         if progress > START and step % EVERY == 0:
             self._refine(parameters, after_reset=step > self.reset_every)
         if step % self.reset_every == 0:
-            ceiling = torch.logit(torch.tensor(2 * self.least_opacity))
-            everyone = torch.arange(len(parameters), device=parameters.means.values.device)
-            faint = torch.clamp(parameters.logits.values, max=float(ceiling))
-            parameters.logits.write(everyone, faint)
+            reset_opacities(parameters, self.least_opacity)
 
     def state(self) -> dict[str, Tensor]:
         out = {"generator": self.generator.get_state()}
@@ -233,3 +230,11 @@ class Classic:
         offsets = (axes @ (scales * draws)[..., None])[..., 0]
         parameters.means.write(rows, parameters.means.values[rows] + offsets)
         parameters.log_scales.write(rows, torch.log(scales / 1.6))
+
+
+@torch.no_grad()
+def reset_opacities(parameters: Parameters, least_opacity: float) -> None:
+    """Makes all Gaussians nearly as faint as those that are removed: who is needed comes back."""
+    ceiling = torch.logit(torch.tensor(2 * least_opacity))
+    everyone = torch.arange(len(parameters), device=parameters.means.values.device)
+    parameters.logits.write(everyone, torch.clamp(parameters.logits.values, max=float(ceiling)))

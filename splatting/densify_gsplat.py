@@ -8,8 +8,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from recon.core.errors import MissingDependencyError
-from splatting.densify import START, STOP
+from splatting.backends.gsplat_cuda import import_gsplat
+from splatting.densify import START, STOP, reset_opacities
 from splatting.parameters import Parameters
 from splatting.rasterize import Rendering
 
@@ -30,23 +30,17 @@ class GsplatStrategy:
             the change that passes it. extent: of the scene, metres.
 
     Raises:
-        MissingDependencyError: gsplat is not installed.
+        MissingDependencyError: gsplat is not installed. InputError: it does not work here.
     """
 
     def __init__(self, kind: Literal["mcmc", "classic"], *, most: int, extent: float) -> None:
-        try:  # gsplat 1.6 looks for the CUDA toolkit when it is imported
-            from gsplat.strategy import (  # pyright: ignore[reportMissingImports]
-                DefaultStrategy,
-                MCMCStrategy,
-            )
-        except (ImportError, OSError, RuntimeError) as error:
-            raise MissingDependencyError("gsplat", "splat") from error
+        module = import_gsplat("gsplat.strategy")
         self.kind, self.most = kind, most
         if kind == "mcmc":
-            self.inner: Any = MCMCStrategy(cap_max=most)
+            self.inner: Any = module.MCMCStrategy(cap_max=most)
             self.running: dict[str, Any] = self.inner.initialize_state()
         else:
-            self.inner = DefaultStrategy()
+            self.inner = module.DefaultStrategy()
             self.running = self.inner.initialize_state(scene_scale=extent)
             self.limit = self.inner.grow_grad2d
 
@@ -75,6 +69,9 @@ class GsplatStrategy:
             getattr(parameters, ours).restore(
                 params[name].detach(), moments["exp_avg"], moments["exp_avg_sq"]
             )
+        # Version 1.5.3 never does: its `step % reset_every == 0 & step > 0` is always false.
+        if self.kind == "classic" and progress < STOP and step % self.inner.reset_every == 0:
+            reset_opacities(parameters, self.inner.prune_opa)
 
     def state(self) -> dict[str, Tensor]:
         running = self.running.items()

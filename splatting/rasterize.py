@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Literal, Protocol
 
 import torch
@@ -127,3 +128,26 @@ def load_backend(name: str) -> Rasterizer:
         raise InputError(f"expected a rasterizer among {', '.join(BACKENDS)}, got '{name}'")
     module, attribute = BACKENDS[name].split(":")
     return getattr(importlib.import_module(module), attribute)()
+
+
+def device_of(backend: str) -> str:
+    """Where the tensors of a back-end lie; "auto" is CUDA where there is one and gsplat with it.
+
+    Raises:
+        InputError: no such back-end, or gsplat without a CUDA device, or where it does not work.
+        MissingDependencyError: gsplat is not installed.
+    """
+    on_cuda = torch.cuda.is_available()
+    if backend == "auto":
+        backend = "gsplat" if on_cuda and find_spec("gsplat") is not None else "numba"
+    load_backend(backend)
+    if backend != "gsplat":
+        return "cpu"
+    if not on_cuda:
+        raise InputError(
+            "expected a CUDA device for --backend gsplat, got none; use --backend numba"
+        )
+    from splatting.backends.gsplat_cuda import compiled_gsplat
+
+    compiled_gsplat()
+    return "cuda"

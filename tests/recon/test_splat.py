@@ -81,7 +81,8 @@ def test_the_same_command_goes_on_and_another_starts_anew(
     assert "goes on after 150 steps" in captured.err
     assert json.loads(captured.out)["steps"] == 160
     assert call([*again, "--iterations", "40", "--strategy", "classic"]) == 0
-    assert "goes on" not in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "goes on" not in err and "starts anew" in err
 
 
 def test_a_browser_can_watch_the_training(
@@ -352,13 +353,15 @@ def test_bad_input_is_one_line_and_leaves_nothing(
 
 
 def test_cuda_kernels_without_a_cuda_device_are_refused_in_a_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+    splats: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     source, out = write_nerf(tmp_path / "a"), tmp_path / "result"
-    assert call(["splat", source, "--out", out, *SHORT, "--backend", "gsplat"]) == 2
-    assert "expected a CUDA device for --backend gsplat" in capsys.readouterr().err
-    assert not out.exists()
+    for args in (["splat", source, *SHORT], ["render", splats], ["splat", source, "--video"]):
+        assert call([*args, "--backend", "gsplat", "--out", out]) == 2
+        assert "expected a CUDA device for --backend gsplat" in capsys.readouterr().err
+        assert not out.exists()
 
 
 def test_rendering_refuses_what_it_cannot_show(

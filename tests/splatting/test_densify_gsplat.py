@@ -34,13 +34,16 @@ class Doubling:
     """Keeps gsplat 1.5's contract: new Parameters in `params`, moments moved in the optimizers."""
 
     cap_max: int = 0
+    reset_every: int = 3000
+    prune_opa: float = 0.005
+    grow_grad2d: float = 2e-4
     refine_start_iter: int = 500
     refine_stop_iter: int = 25_000
 
-    def initialize_state(self) -> dict[str, Any]:
+    def initialize_state(self, scene_scale: float = 1.0) -> dict[str, Any]:
         return {"binoms": torch.zeros(51, 51)}
 
-    def step_post_backward(self, params, optimizers, *rest, lr: float) -> None:
+    def step_post_backward(self, params, optimizers, *rest, lr: float = 0.0) -> None:
         _, step, _ = rest
         with torch.no_grad():
             params["means"].add_(lr)
@@ -82,6 +85,18 @@ def test_values_and_moments_come_back_and_refining_keeps_to_its_share() -> None:
     assert not parameters.sh.first[30:].any() and first.any()
     assert parameters.means.values.requires_grad and parameters.means.values.is_leaf
     assert strategy.state() == {}
+
+
+@pytest.mark.usefixtures("fake")
+def test_opacities_are_reset_now_and_then_until_the_number_is_settled() -> None:
+    """gsplat 1.5.3 never does so itself (its pull request 776)."""
+    parameters, rendering = trained()
+    strategy = GsplatStrategy("classic", most=100, extent=1.0)
+    for step, progress, resets in ((3001, 0.5, False), (3000, 0.9, False), (3000, 0.5, True)):
+        strategy.after_step(parameters, rendering, step=step, progress=progress)
+        brightest = torch.sigmoid(parameters.logits.values).max().item()
+        assert (brightest == pytest.approx(0.01)) == resets
+    assert not parameters.logits.first.any()
 
 
 def test_without_gsplat_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
-from typing import Literal
+from types import ModuleType
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 
-from recon.core.errors import InputError
+from recon.core.errors import InputError, MissingDependencyError
+from splatting.backends import gsplat_cuda
 from splatting.gaussians import Gaussians
 from splatting.harmonics import rgb_to_sh
-from splatting.rasterize import Rendering, rasterize
+from splatting.rasterize import Rendering, device_of, rasterize
 from tests.splatting.scenes import cameras, cloud
 
 NAMES = ("means", "quats", "scales", "opacities", "sh")
@@ -157,6 +160,77 @@ def test_bad_input_is_refused() -> None:
         rasterize(good, cameras(), mode="fancy")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="backward"):
         _ = rasterize(good.to(torch.float32), cameras().to(torch.float32)).screen_gradient
+
+
+def gsplat_with(monkeypatch: pytest.MonkeyPatch, kernels: object) -> None:
+    """A machine with a CUDA device and gsplat, whose kernels are these."""
+    package, backend = ModuleType("gsplat"), ModuleType("gsplat.cuda._backend")
+    backend.__dict__["_C"] = kernels
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setitem(sys.modules, "gsplat", package)
+    monkeypatch.setitem(sys.modules, "gsplat.cuda", ModuleType("gsplat.cuda"))
+    monkeypatch.setitem(sys.modules, "gsplat.cuda._backend", backend)
+
+
+def test_a_back_end_tells_its_device_or_why_it_does_not_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert device_of("numba") == device_of("torch") == "cpu"
+    gsplat_with(monkeypatch, kernels=object())
+    assert device_of("gsplat") == "cuda" and device_of("numba") == "cpu"
+    gsplat_with(monkeypatch, kernels=None)
+    with pytest.raises(InputError, match=r"toolkit \(nvcc\).*use --backend numba"):
+        device_of("gsplat")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert device_of("auto") == "cpu"
+    with pytest.raises(InputError, match="CUDA device for --backend gsplat"):
+        device_of("gsplat")
+    with pytest.raises(InputError, match="numba, gsplat, torch"):
+        device_of("vulkan")
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected", "words"),
+    [
+        (ModuleNotFoundError("no", name="gsplat"), MissingDependencyError, "recon3d"),
+        (ModuleNotFoundError("No module named 'ninja'", name="ninja"), InputError, "'ninja'"),
+        (RuntimeError("Error building extension\n[1/30] nvcc …"), InputError, "extension; mend"),
+    ],
+)
+def test_gsplat_that_does_not_load_says_why(
+    failure: Exception, expected: type, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(name: str) -> None:
+        raise failure
+
+    monkeypatch.setattr(gsplat_cuda.importlib, "import_module", fail)
+    with pytest.raises(expected, match=words):
+        gsplat_cuda.compiled_gsplat()
+
+
+def test_gsplat_s_picture_is_read_as_it_is_laid_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As version 1.5 documents it: colour and depth (C, H, W, 4), radii (C, N, 2) integers."""
+    asked: dict[str, Any] = {}
+
+    def rasterization(*arrays: Any, **options: Any) -> tuple[Any, Any, dict[str, Any]]:
+        asked.update(options)
+        means, _, _, _, _, Ts, Ks, width, height = arrays
+        assert Ts.shape == (2, 4, 4) and Ks.shape == (2, 3, 3)
+        colour = torch.tensor([0.1, 0.2, 0.3, 2.0]).expand(2, height, width, 4)
+        radii = torch.tensor([3, 5]).expand(2, len(means), 2)
+        screen = means[None, :, :2].expand(2, -1, -1) * 1.0
+        return colour, torch.full((2, height, width, 1), 0.5), {"means2d": screen, "radii": radii}
+
+    gsplat_with(monkeypatch, kernels=object())
+    sys.modules["gsplat"].__dict__["rasterization"] = rasterization
+    monkeypatch.setattr(torch.Tensor, "is_cuda", True)
+    gaussians = cloud(7, degree=2).to(torch.float32)
+    found = rasterize(gaussians, cameras(2).to(torch.float32), mode="antialiased")
+    assert asked["sh_degree"] == 2 and asked["rasterize_mode"] == "antialiased"
+    assert found.colour[0, 0, 0].tolist() == pytest.approx([0.1, 0.2, 0.3])
+    assert (found.alpha == 0.5).all() and (found.depth == 4).all()
+    assert found.radii_px.shape == (2, 7) and (found.radii_px == 5).all()
+    assert found.screen.shape == (2, 7, 2)
 
 
 def test_a_camera_pose_is_inverted_once() -> None:
