@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from recon.core.people import PersonTrack
+from recon.core.people import row_at
 from recon.core.raster import Raster, Surface
 from recon.core.scene import Scene
 from recon.core.video import Frame
@@ -84,7 +84,7 @@ class SceneMasks:
         return PersonMask(person=person, others=others & ~person)
 
     def _network_masks(self, frame: int, height: int, width: int) -> dict[int, np.ndarray]:
-        rows = {i: _row(track, frame) for i, track in self._tracks.items()}
+        rows = {i: row_at(track.frame_idx, frame) for i, track in self._tracks.items()}
         return {
             i: self._tracks[i].masks.render(row, height=height, width=width)
             for i, row in rows.items()
@@ -199,12 +199,6 @@ def _inner_points(mask: np.ndarray) -> np.ndarray:
             y, x = divmod(int(np.argmax(depth[part])), mask.shape[1])
             points.append((x + 0.5, part[0] + y + 0.5))
     return np.array(points)
-
-
-def _row(track: PersonTrack, frame: int) -> int | None:
-    row = int(np.searchsorted(track.frame_idx, frame))
-    found = row < len(track.frame_idx) and track.frame_idx[row] == frame
-    return row if found else None
 
 
 def _surface(person: CameraPerson, vertices_camera: np.ndarray) -> Surface:

@@ -191,7 +191,7 @@ def scene_performers(
     watcher = watcher or Silent()
     files = _chosen_files(scene.path, person)
     motions = {motion.track_id for motion in scene.world_motions}
-    rigs = {m.track_id: r for m, r in zip(scene.camera_motions, scene.rigs, strict=True)}
+    rigs = scene.rigs_by_id
     out = []
     for number, file in files.items():
         if number not in motions:

@@ -10,7 +10,7 @@ import numpy as np
 from recon.core.camera import Intrinsics
 from recon.core.geometry import Array, make_transform, transform_points
 from recon.core.palette import nice_step, person_color
-from recon.core.people import BodyPoses, WorldMotion
+from recon.core.people import BodyPoses, WorldMotion, row_at
 from recon.core.rig import Rig
 from recon.core.scene import Scene
 from recon.core.skeletons import CANONICAL_PARENTS
@@ -36,9 +36,7 @@ class WorldPerson:
 
     def row(self, frame: int) -> int | None:
         """The motion's row at a video frame, or None where the person is absent."""
-        idx = self.motion.frame_idx
-        row = int(np.searchsorted(idx, frame))
-        return row if row < len(idx) and idx[row] == frame else None
+        return row_at(self.motion.frame_idx, frame)
 
     def vertices(self, row: int) -> np.ndarray:
         """Mesh vertices (V, 3), metres."""
@@ -83,8 +81,7 @@ class World:
         S_world_slam = make_transform(
             placement.scale * placement.R_world_slam, placement.t_world_slam
         )
-        motions = scene.camera_motions
-        rigs = {m.track_id: rig for m, rig in zip(motions, scene.rigs, strict=True)}
+        rigs = scene.rigs_by_id
         return cls(
             name=scene.path.name,
             times=video.times,

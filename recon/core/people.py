@@ -21,6 +21,12 @@ NUM_KEYPOINTS = len(BLAZEPOSE_KEYPOINTS)
 NUM_JOINTS = len(CANONICAL_JOINTS)
 
 
+def row_at(frame_idx: np.ndarray, frame: int) -> int | None:
+    """The row of a video frame among increasing `frame_idx` (N,), or None if it is not there."""
+    row = int(np.searchsorted(frame_idx, frame))
+    return row if row < len(frame_idx) and frame_idx[row] == frame else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class RoiMasks:
     """Person masks, one per tracked frame, stored as bits in each frame's rotated crop.

@@ -189,11 +189,15 @@ class Scene:
     @property
     def rigs(self) -> list[Rig]:
         """The skinned body of each motion, in the order of `camera_motions`."""
-        rigs = self._load("body", "rigs.npz", Rig)
-        people = len(self._track_ids("body", "body.npz"))
-        if len(rigs) != people:
-            raise self._unlike("body", f"a body for each of {people} people", len(rigs))
-        return rigs
+        return list(self.rigs_by_id.values())
+
+    @property
+    def rigs_by_id(self) -> dict[int, Rig]:
+        """The same by track id."""
+        rigs, ids = self._load("body", "rigs.npz", Rig), self._track_ids("body", "body.npz")
+        if len(rigs) != len(set(ids)):
+            raise self._unlike("body", f"a body for each of {len(ids)} people", len(rigs))
+        return dict(zip(ids, rigs, strict=True))
 
     @property
     def placement(self) -> WorldPlacement:

@@ -24,6 +24,7 @@ from recon.core.geometry import (
 )
 from recon.core.palette import person_color
 from recon.core.people import BodyPoses
+from recon.core.raster import vertex_normals
 from recon.core.rig import Rig
 from recon.core.scene import Scene
 from recon.core.skeletons import CANONICAL_PARENTS
@@ -46,15 +47,11 @@ NUM_INFLUENCES = 4
 NEAR_PLANE = 0.05
 
 
-def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> Array:
-    """Unit normals (V, 3), the triangles' weighted by their area; up where there is none."""
-    corners = np.asarray(vertices, float)[faces]
-    face_normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals = np.zeros((len(vertices), 3))
-    for corner in range(3):
-        np.add.at(normals, faces[:, corner], face_normals)
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return np.where(length > 1e-12, normals / np.maximum(length, 1e-12), [0.0, 1.0, 0.0])
+def unit_normals(vertices: np.ndarray, faces: np.ndarray) -> Array:
+    """Unit normals (V, 3) of a mesh, y up where there is none: formats allow no others."""
+    normals = vertex_normals(np.asarray(vertices, float), faces)
+    unit = np.linalg.norm(normals, axis=1, keepdims=True) > 0.5
+    return np.where(unit, normals, [0.0, 1.0, 0.0])
 
 
 def gltf_quats(rotations: Array) -> Array:
@@ -84,7 +81,7 @@ def _add_mesh(document: GltfDocument, person: ExportPerson, influences: int) -> 
             },
         },
     )
-    normals = vertex_normals(rig.bind_vertices, rig.faces)
+    normals = unit_normals(rig.bind_vertices, rig.faces)
     attributes = {
         "POSITION": document.add_accessor(rig.bind_vertices, target="vertices", bounds=True),
         "NORMAL": document.add_accessor(normals, target="vertices"),

@@ -48,7 +48,7 @@ def export_people(scene: Scene, fps: float | None = None) -> list[ExportPerson]:
     """
     video, cuts, people = scene.video, _cut_times(scene), []
     cameras = {m.track_id: m for m in scene.camera_motions}
-    rigs = dict(zip(cameras, scene.rigs, strict=True))
+    rigs = scene.rigs_by_id
     for motion in scene.world_motions:
         people.append(
             ExportPerson(

@@ -12,7 +12,7 @@ from recon.core.camera import Intrinsics
 from recon.core.errors import InputError
 from recon.core.geometry import Array, invert_transform, transform_points
 from recon.core.palette import person_color
-from recon.core.people import BodyPoses, PersonTrack
+from recon.core.people import BodyPoses, PersonTrack, row_at
 from recon.core.raster import NEAR, Raster, Surface
 from recon.core.rig import Rig
 from recon.core.scene import Scene
@@ -47,8 +47,8 @@ class CameraPerson:
 
     def at(self, frame: int) -> tuple[Array, Array] | None:
         """Vertices (V, 3) and joints (52, 3) in the camera, or None where the person is absent."""
-        row = int(np.searchsorted(self.frame_idx, frame))
-        if row == len(self.frame_idx) or self.frame_idx[row] != frame:
+        row = row_at(self.frame_idx, frame)
+        if row is None:
             return None
         pose = BodyPoses(
             root=self.poses.root[row : row + 1], rotations=self.poses.rotations[row : row + 1]
@@ -67,21 +67,20 @@ def camera_people(scene: Scene) -> list[CameraPerson]:
     Raises:
         StaleSceneError: the body stage has not run.
     """
-    motions, rigs = scene.camera_motions, scene.rigs
+    rigs = scene.rigs_by_id
     if "world" not in scene.manifest["stages"]:
         return [
             CameraPerson(
-                track_id=motion.track_id, rig=rig, frame_idx=motion.frame_idx,
-                poses=motion.poses_camera,
+                track_id=motion.track_id, rig=rigs[motion.track_id],
+                frame_idx=motion.frame_idx, poses=motion.poses_camera,
                 Ts_camera_poses=np.broadcast_to(np.eye(4), (len(motion.frame_idx), 4, 4)),
             )
-            for motion, rig in zip(motions, rigs, strict=True)
+            for motion in scene.camera_motions
         ]  # fmt: skip
-    rig_of = {motion.track_id: rig for motion, rig in zip(motions, rigs, strict=True)}
     Ts_camera_world = invert_transform(scene.placement.Ts_world_camera)
     return [
         CameraPerson(
-            track_id=motion.track_id, rig=rig_of[motion.track_id], frame_idx=motion.frame_idx,
+            track_id=motion.track_id, rig=rigs[motion.track_id], frame_idx=motion.frame_idx,
             poses=motion.poses_world, Ts_camera_poses=Ts_camera_world[motion.frame_idx],
         )
         for motion in scene.world_motions
@@ -165,8 +164,8 @@ def _draw_skeleton(
 def _draw_keypoints(
     image: np.ndarray, track: PersonTrack, frame: int, to_output: np.ndarray
 ) -> None:
-    row = int(np.searchsorted(track.frame_idx, frame))
-    if row == len(track.frame_idx) or track.frame_idx[row] != frame:
+    row = row_at(track.frame_idx, frame)
+    if row is None:
         return
     shown = track.keypoint_conf[row] >= _SHOWN_CONFIDENCE
     for point in track.keypoints_px[row][shown] * to_output:

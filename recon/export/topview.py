@@ -9,7 +9,7 @@ import numpy as np
 from recon.core.camera import Intrinsics
 from recon.core.geometry import Array, transform_points
 from recon.core.palette import nice_step, person_color
-from recon.core.people import WorldMotion
+from recon.core.people import WorldMotion, row_at
 from recon.core.scene import Scene
 from recon.core.stage import Progress, no_progress
 from recon.core.video import FrameSource
@@ -73,7 +73,7 @@ class PlanPainter:
         image = self._paper.copy()
         self._draw_camera(image, frame)
         for motion in self.motions:
-            row = _row(motion, frame)
+            row = row_at(motion.frame_idx, frame)
             if row is not None:
                 self._draw_person(image, motion, row)
         return image
@@ -86,7 +86,7 @@ class PlanPainter:
             width=1,
         )  # fmt: skip
         for motion in self.motions:
-            row = _row(motion, frame)
+            row = row_at(motion.frame_idx, frame)
             if row is None:
                 continue
             color = person_color(motion.track_id)
@@ -187,11 +187,6 @@ def export(scene: Scene, out: Path, _: ExportOptions = DEFAULTS) -> list[Path]:
     path = Path(out) / "topview.mp4"
     write_topview(scene, open_frames(scene), path)
     return [path]
-
-
-def _row(motion: WorldMotion, frame: int) -> int | None:
-    row = int(np.searchsorted(motion.frame_idx, frame))
-    return row if row < len(motion.frame_idx) and motion.frame_idx[row] == frame else None
 
 
 def _frustum_plan(intrinsics: Intrinsics, *, depth: float) -> Array:

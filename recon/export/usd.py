@@ -32,7 +32,7 @@ from recon.core.rig import Rig
 from recon.core.scene import Scene
 from recon.core.skeletons import CANONICAL_JOINTS, CANONICAL_PARENTS
 from recon.core.storage import write_by_name
-from recon.export.glb import NEAR_PLANE, vertex_normals
+from recon.export.glb import NEAR_PLANE, unit_normals
 from recon.export.gltf import srgb_to_linear
 from recon.export.motion import (
     ExportPerson,
@@ -111,7 +111,7 @@ def add_mesh(stage: Usd.Stage, path: str, rig: Rig, color: list[float]) -> UsdGe
     mesh.CreateFaceVertexCountsAttr(Vt.IntArray([3] * len(rig.faces)))
     mesh.CreateFaceVertexIndicesAttr(Vt.IntArray(rig.faces.ravel().tolist()))
     mesh.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
-    normals = _floats(vertex_normals(vertices, rig.faces))
+    normals = _floats(unit_normals(vertices, rig.faces))
     mesh.CreateNormalsAttr(Vt.Vec3fArray.FromNumpy(normals))
     mesh.SetNormalsInterpolation(UsdGeom.Tokens.vertex)
     mesh.CreateExtentAttr(UsdGeom.PointBased.ComputeExtent(mesh.GetPointsAttr().Get()))

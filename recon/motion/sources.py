@@ -72,7 +72,7 @@ def _of_scene(scene: Scene, person: int | None) -> MotionClip:
             f"expected a person of {scene.path} ({', '.join(map(str, motions)) or 'nobody'}), "
             f"got {chosen}; see: recon tracks {scene.path}"
         )
-    rigs = {m.track_id: r for m, r in zip(scene.camera_motions, scene.rigs, strict=True)}
+    rigs = scene.rigs_by_id
     motion = motions[chosen]
     return MotionClip(
         name=f"person {chosen}", times=scene.video.times[motion.frame_idx],

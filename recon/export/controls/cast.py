@@ -12,7 +12,7 @@ import numpy as np
 from recon.core.camera import Intrinsics
 from recon.core.errors import InputError
 from recon.core.geometry import Array, invert_transform, transform_points
-from recon.core.people import BodyPoses, BodyShape, PersonTrack, WorldMotion
+from recon.core.people import BodyPoses, BodyShape, PersonTrack, WorldMotion, row_at
 from recon.core.rig import Rig
 from recon.core.scene import Scene
 from recon.export.controls.cameras import read_path
@@ -52,7 +52,7 @@ class Actor:
 
     def points_camera(self, frame: int) -> Array:
         """Body and hands (60, 3) metres; NaN where the person or what is known of them is not."""
-        row = _row(self.person.frame_idx, frame)
+        row = row_at(self.person.frame_idx, frame)
         if row is None:
             return np.full((60, 3), np.nan)
         poses, T = self.person.poses, self.person.Ts_camera_poses[row]
@@ -68,7 +68,7 @@ class Actor:
         """The seen face (68, 2) px in iBUG's order; NaN where none was seen or may be shown."""
         track = self.track
         if self.as_filmed and track and track.face_px is not None and track.face_conf is not None:
-            row = _row(track.frame_idx, frame)
+            row = row_at(track.frame_idx, frame)
             if row is not None and track.face_conf[row] >= _SEEN:
                 face = track.face_px[row]
                 return face[list(IBUG_OF_MESH)] if len(face) == _NUM_MESH_FACE else face
@@ -79,7 +79,7 @@ class Actor:
         track = self.track
         if track is None or track.hands_conf is None:
             return False
-        row = _row(track.frame_idx, frame)
+        row = row_at(track.frame_idx, frame)
         return row is not None and bool(track.hands_conf[row, side] >= _SEEN)
 
 
@@ -109,8 +109,8 @@ def cast(scene: Scene, *, camera: str | None = None, body: str | None = None) ->
         InputError: no such camera or body. StaleSceneError: a stage has not run.
     """
     video, intrinsics, motions = scene.video, scene.camera.intrinsics, scene.world_motions
-    by_id = {m.track_id: rig for m, rig in zip(scene.camera_motions, scene.rigs, strict=True)}
-    people = [(motion, by_id[motion.track_id]) for motion in motions]
+    rigs = scene.rigs_by_id
+    people = [(motion, rigs[motion.track_id]) for motion in motions]
     if body is not None:
         people = [_in_other_body(motion, rig, body, video.times) for motion, rig in people]
     as_filmed = camera in (None, "original")
@@ -133,11 +133,6 @@ def cast(scene: Scene, *, camera: str | None = None, body: str | None = None) ->
         for motion, rig in people
     )  # fmt: skip
     return Cast(actors=actors, intrinsics=intrinsics, Ts_world_camera=Ts, as_filmed=as_filmed)
-
-
-def _row(frame_idx: np.ndarray, frame: int) -> int | None:
-    row = int(np.searchsorted(frame_idx, frame))
-    return row if row < len(frame_idx) and frame_idx[row] == frame else None
 
 
 def _orbit(people: list[tuple[WorldMotion, Rig]], intrinsics: Intrinsics, count: int) -> Array:

@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from recon.core.geometry import R_YUP_ZUP, rotvec_to_matrix
 from recon.core.skeletons import CANONICAL_JOINTS
-from recon.export.glb import export, gltf_quats, vertex_normals
+from recon.export.glb import export, gltf_quats, unit_normals
 from recon.export.skinning import fewer_weights
 from tests.recon.export.readers import GltfReader
 from tests.synthetic import make_scene
@@ -118,6 +118,6 @@ def test_trimesh_opens_it_with_both_people_and_the_colours_apart(glb):
 def test_normals_point_outwards_and_loose_vertices_have_one_too():
     ball = trimesh.creation.icosphere(subdivisions=2)
     loose = np.concatenate([ball.vertices, [[5.0, 5.0, 5.0]]])
-    normals = vertex_normals(loose, ball.faces)
+    normals = unit_normals(loose, ball.faces)
     assert (np.sum(normals[:-1] * ball.vertices, axis=1) > 0.99).all()
     np.testing.assert_array_equal(normals[-1], [0, 1, 0])
