@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -167,14 +168,15 @@ def check_landmarker(name: str, model: Path | None) -> None:
             f"{' or '.join(_FROM_THE_USER)}"
         )
     if model is not None:
-        kind.check(model.expanduser())
+        kind.check(Path(os.path.expanduser(model)))
 
 
 def load_landmarker(name: str, model: Path | None = None, *, threads: int = 0) -> Landmarker:
     """The network `name`, ready to run. Args and Raises: as check_landmarker."""
     check_landmarker(name, model)
     kind: Any = load_backend(LANDMARKERS, name, "--keypoints")
-    return kind(threads=threads) if model is None else kind(model.expanduser(), threads=threads)
+    place = () if model is None else (Path(os.path.expanduser(model)),)
+    return kind(*place, threads=threads)
 
 
 def settle(landmarker: Landmarker, image: np.ndarray, roi: Roi, *, rounds: int = 2) -> Landmarks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -108,7 +109,7 @@ class RunOptions(CameraOptions):
         for name in (*_PATH_OPTIONS, "depth_model"):  # a depth model may also be a hub's name
             path = values[name]
             if path is not None and (name in _PATH_OPTIONS or Path(path).exists()):
-                values[name] = str(Path(path).expanduser().absolute())
+                values[name] = str(Path(os.path.expanduser(path)).absolute())
         return {**values, "formats": list(self.formats)}
 
     @staticmethod

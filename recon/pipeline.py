@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -107,7 +108,7 @@ def _opened(
     video: str | Path, scene: str | Path | None, options: RunOptions, watcher: Watcher
 ) -> Iterator[Work]:
     """The scene of a video, made or found and locked, ready to be worked on."""
-    path = Path(video).expanduser().absolute()
+    path = Path(os.path.expanduser(video)).absolute()
     clip = VideoConfig(
         path=str(path),
         start=options.start,

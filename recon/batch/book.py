@@ -8,13 +8,15 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from recon import __version__
 from recon.batch.worker import Outcome
 from recon.core.errors import InputError, StaleSceneError
 from recon.core.storage import write_atomic
+from recon.core.untrusted import check_inside, check_kinds, read_json
 
 BOOK, TABLE, GALLERY, LOGS, THUMBNAILS = "batch.json", "batch.csv", "index.html", "logs", "thumbs"
 NAMES = (BOOK, TABLE, GALLERY, LOGS, THUMBNAILS)
@@ -25,6 +27,20 @@ _COLUMNS = (
     "camera_tracked_percent", "reprojection_px", "scale_std_percent", "warnings", "work_s",
 )  # fmt: skip
 
+_NUMBER = (int, float)
+_ENTRY = {
+    "video": str, "name": str, "state": str, "message": str, "attempts": int, "seconds": _NUMBER,
+    "peak_mb": _NUMBER, "identity": str, "figures": dict,
+}  # fmt: skip
+_FIGURES = {
+    "width": int, "height": int, "frames": int, "duration_s": _NUMBER, "people": int,
+    "camera": str, "reprojection_px": (*_NUMBER, type(None)), "warnings": int,
+    "scale_std_percent": (*_NUMBER, type(None)), "outputs": dict,
+}  # fmt: skip
+"""What the page shows."""
+
+EntryState = Literal["waiting", "done", "refused", "crashed", "interrupted"]
+
 
 @dataclass(kw_only=True)
 class Entry:
@@ -32,7 +48,7 @@ class Entry:
 
     video: str
     name: str
-    state: Literal["waiting", "done", "refused", "crashed", "interrupted"] = "waiting"
+    state: EntryState = "waiting"
     message: str = ""
     attempts: int = 0
     seconds: float = 0.0
@@ -74,14 +90,18 @@ class Book:
             return cls(out, {})
         known = {f.name for f in fields(Entry)}
         try:
-            data = json.loads(file.read_text(encoding="utf-8"))
-            rows = data["videos"] if data["schema"] == _SCHEMA else None
-            entries = [Entry(**{k: v for k, v in r.items() if k in known}) for r in rows or ()]
-            safe = all(Path(e.name).name == e.name not in ("", ".", "..") for e in entries)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise StaleSceneError(f"expected a readable {file}, got: {error!r}") from error
-        if rows is None or not safe:
-            raise StaleSceneError(f"expected a {BOOK} of this version in {out}; use another --out")
+            data = read_json(file)
+            if data["schema"] != _SCHEMA:
+                raise ValueError(f"schema {data['schema']}")
+            for row in data["videos"]:
+                _check_row(row)
+            entries = [
+                Entry(**{k: v for k, v in row.items() if k in known}) for row in data["videos"]
+            ]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StaleSceneError(
+                f"expected a readable {file} of this version, got: {error!r}; use another --out"
+            ) from error
         return cls(out, {entry.video: entry for entry in entries})
 
     def save(self) -> None:
@@ -97,9 +117,22 @@ def identity(video: Path, options: Mapping[str, Any]) -> str:
     try:
         stat = os.stat(video)
         file = [stat.st_size, stat.st_mtime_ns]
-    except OSError:  # an absent video is a row, not an end
+    except (OSError, ValueError):  # an absent video is a row, not an end
         file = []
     return json.dumps([__version__, file, options], sort_keys=True)
+
+
+def _check_row(row: Any) -> None:
+    """Raises ValueError unless the row is an entry as `save` writes it."""
+    check_kinds("a video", row, _ENTRY)
+    if Path(row["name"]).name != row["name"] or row["name"] in ("", ".", ".."):
+        raise ValueError(f"a scene named {row['name']!r:.80}")
+    if row["state"] not in get_args(EntryState):
+        raise ValueError(f"the state {row['state']!r:.80}")
+    if row["state"] == "done":
+        check_kinds("figures", row["figures"], _FIGURES)
+        for file in chain.from_iterable(row["figures"]["outputs"].values()):
+            check_inside(file)
 
 
 def _table(entries: Iterable[Entry]) -> bytes:

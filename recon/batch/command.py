@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -72,7 +73,7 @@ def batch(
 
     options, config = options or RunOptions(), config or BatchConfig()
     check_backends(options)  # what no video could pass
-    out = out.expanduser().absolute()
+    out = Path(os.path.expanduser(out)).absolute()
     book = Book.open(out)
     videos = find_videos(sources, out=out, image_folders=options.fps is not None)
     out.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,7 @@ def find_videos(sources: Sequence[Path], *, out: Path, image_folders: bool) -> l
         raise InputError("expected folders, videos or lists, got none")
     found: dict[Path, None] = {}
     for given in sources:
-        source = Path(os.path.abspath(given.expanduser()))
+        source = Path(os.path.abspath(os.path.expanduser(given)))
         if source.is_dir():
             paths = list(_in_folder(source, Path(os.path.abspath(out)), image_folders))
         elif source.suffix.lower() == ".txt" and source.is_file():
@@ -73,7 +73,7 @@ def _in_list(file: Path) -> Iterator[Path]:
         raise InputError(f"expected a list of paths in UTF-8, got {file}: {error}") from error
     for line in text.splitlines():
         if line.strip() and not line.startswith("#"):
-            path = Path(line.strip()).expanduser()
+            path = os.path.expanduser(line.strip())
             yield Path(os.path.abspath(file.parent / path))
 
 

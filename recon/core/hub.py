@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -27,7 +28,7 @@ def check_transformers(model: str, *, expected: str) -> None:
     if not installed:
         raise MissingDependencyError("transformers", "depth")
     is_path = model.startswith((".", "~", "/")) or model.count("/") > 1
-    if is_path and not Path(model).expanduser().is_dir():
+    if is_path and not Path(os.path.expanduser(model)).is_dir():
         raise InputError(f"{expected}; got {model!r}, which is no folder here")
 
 
@@ -43,7 +44,7 @@ def pretrained(model: str, *, expected: str) -> Iterator[str]:
     check_transformers(model, expected=expected)
     # Five retries of a machine that is not online are not worth five lines.
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
-    folder = Path(model).expanduser()
+    folder = Path(os.path.expanduser(model))
     try:
         yield str(folder) if folder.is_dir() else model
     except ImportError as error:

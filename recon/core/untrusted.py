@@ -133,11 +133,11 @@ def check_manifest(manifest: Any) -> None:
     if not isinstance(manifest, dict) or not isinstance(manifest.get("stages"), dict):
         raise ValueError("no stages")
     for name, record in manifest["stages"].items():
-        _check_kinds(f"stage {name}", record, _RECORD)
+        check_kinds(f"stage {name}", record, _RECORD)
         if not math.isfinite(record["seconds"]):
             raise ValueError(f"stage {name}: seconds is no number")
         for decision in record["decisions"]:
-            _check_kinds(f"stage {name}: a decision", decision, _DECISION)
+            check_kinds(f"stage {name}: a decision", decision, _DECISION)
             if len(decision) != len(_DECISION):
                 raise ValueError(f"stage {name}: a decision has other fields")
         if not all(isinstance(text, str) for text in record["warnings"]):
@@ -146,14 +146,14 @@ def check_manifest(manifest: Any) -> None:
     if not isinstance(outputs, dict):
         raise ValueError("outputs are no table")
     for name, record in outputs.items():
-        _check_kinds(f"output {name}", record, {"files": list})
+        check_kinds(f"output {name}", record, {"files": list})
         for file in record["files"]:
             check_inside(file)
     for key in ("video", "imported", "converted"):
         if not isinstance(manifest.get(key, {}), dict):
             raise ValueError(f"{key} is no table")
     if "imported" in manifest:
-        _check_kinds("imported", manifest["imported"], {"from": str})
+        check_kinds("imported", manifest["imported"], {"from": str})
 
 
 _RECORD: dict[str, Any] = {
@@ -163,7 +163,8 @@ _RECORD: dict[str, Any] = {
 _DECISION: dict[str, Any] = {"name": str, "value": str, "why": str}
 
 
-def _check_kinds(what: str, value: Any, kinds: Mapping[str, Any]) -> None:
+def check_kinds(what: str, value: Any, kinds: Mapping[str, Any]) -> None:
+    """Raises ValueError unless `value` is a dict with these keys, each of its kind."""
     if not isinstance(value, dict):
         raise ValueError(f"{what} is no table")
     for key, kind in kinds.items():

@@ -32,7 +32,7 @@ def cache_dir() -> Path:
     """The folder that keeps fetched files: `$RECON_CACHE`, else the platform's user cache."""
     override = os.environ.get("RECON_CACHE")
     if override:
-        return Path(override).expanduser()
+        return Path(os.path.expanduser(override))
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("recon3d", appauthor=False))

@@ -97,6 +97,22 @@ def test_folders_and_books_that_cannot_be_used(tmp_path: Path) -> None:
         (evil / "batch.json").write_text(json.dumps({"schema": 1, "videos": rows}))
         with pytest.raises(StaleSceneError, match=r"batch\.json"):
             Book.open(evil)
+    done = vars(Entry(video="a", name="a", state="done"))
+    figures = {
+        "width": 3, "height": 2, "frames": 2, "duration_s": 1.0, "people": 0, "camera": "static",
+        "reprojection_px": None, "warnings": 0, "scale_std_percent": None, "outputs": {},
+    }  # fmt: skip
+    book = {"schema": 1, "videos": [done | {"figures": figures}]}
+    (evil / "batch.json").write_text(json.dumps(book))
+    assert Book.open(evil).entries["a"].state == "done"
+    for wrong in (
+        {"figures": {}}, {"figures": figures | {"people": "x"}}, {"state": "asleep"}, {"video": []},
+        {"figures": figures | {"outputs": {"report": ["../../a"]}}}, {"seconds": None},
+    ):  # fmt: skip
+        book["videos"] = [done | {"figures": figures} | wrong]
+        (evil / "batch.json").write_text(json.dumps(book))
+        with pytest.raises(StaleSceneError, match=r"batch\.json"):
+            Book.open(evil)
     for text in ("{", "[]", "[" * 100_000, '{"schema": 1, "videos": [{"nose": 1}]}'):
         (evil / "batch.json").write_text(text)
         with pytest.raises(StaleSceneError, match=r"batch\.json"):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from recon.batch.book import identity
 from recon.batch.sources import find_videos, name_scenes
 from recon.core.errors import InputError
 
@@ -51,6 +52,16 @@ def test_what_names_nothing_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=word):
             find_videos([source], out=tmp_path / "out", image_folders=False)
+
+
+def test_homes_of_nobody_and_names_that_cannot_be_are_absent_videos(tmp_path: Path) -> None:
+    text = tmp_path / "list.txt"
+    text.write_bytes(b"~nobody_here/a.mp4\na\0b.mp4\n")
+    found = find_videos([text], out=tmp_path / "out", image_folders=False)
+    assert found == [tmp_path / "~nobody_here" / "a.mp4", tmp_path / "a\0b.mp4"]
+    assert len({identity(video, {}) for video in found}) == 1, "no file of either"
+    with pytest.raises(InputError, match="no such file"):
+        find_videos([Path("~nobody_here/a.mp4")], out=tmp_path / "out", image_folders=False)
 
 
 def test_names_differ_and_stay() -> None:
