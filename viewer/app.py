@@ -12,7 +12,7 @@ import numpy as np
 
 from recon.core.errors import InputError
 from viewer.panel import Panel
-from viewer.playback import Playback
+from viewer.playback import SPEEDS, Playback
 from viewer.recording import OpenVideo, Recorder
 from viewer.stage import PERSON_KINDS, SCENE_KINDS, Content
 from viewer.system import check_display, load_open3d, missing_packages
@@ -30,7 +30,6 @@ F floor   K camera   P points   G splats   X axes
 S  screenshot     R  record until R again     H  this help
 mouse: turn; with Ctrl: move; wheel: nearer"""
 _MOST_SCENES = 2
-_SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 _PERSON_KEYS = dict(zip("MBTCU", PERSON_KINDS, strict=True))
 _SCENE_KEYS = dict(zip("FKPGX", SCENE_KINDS, strict=True))
 
@@ -113,8 +112,8 @@ class ViewerWindow:
 
     def change_speed(self, steps: int) -> None:
         """Plays faster (1) or slower (-1)."""
-        k = int(np.argmin(np.abs(np.array(_SPEEDS) - self.playback.speed))) + steps
-        speed = _SPEEDS[int(np.clip(k, 0, len(_SPEEDS) - 1))]
+        k = int(np.argmin(np.abs(np.array(SPEEDS) - self.playback.speed))) + steps
+        speed = SPEEDS[int(np.clip(k, 0, len(SPEEDS) - 1))]
         self.playback.change_speed(speed, time.monotonic())
         self._show()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from viewer.playback import SPEEDS
 from viewer.stage import PERSON_KINDS, SCENE_KINDS
 from viewer.views import VIEW_WORDS, VIEWS
 
@@ -97,7 +98,5 @@ class Panel:
 
     def _next_speed(self) -> None:
         """Faster at every click, and from the fastest to the slowest."""
-        before = self._window.playback.speed
-        self._window.change_speed(1)
-        if self._window.playback.speed == before:
-            self._window.change_speed(-len(VIEWS) - 1)
+        fastest = self._window.playback.speed == SPEEDS[-1]
+        self._window.change_speed(-len(SPEEDS) if fastest else 1)

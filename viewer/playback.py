@@ -8,6 +8,9 @@ import numpy as np
 
 from recon.core.geometry import Array
 
+SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
+"""Clip seconds a second that a viewer offers."""
+
 
 @dataclass
 class Playback:

@@ -66,7 +66,11 @@ class Recorder:
 
         def write(picture: np.ndarray) -> None:
             data = cv2.imencode(".png", picture[..., ::-1])[1]
-            write_bytes(path, data.tobytes())
+            try:
+                write_bytes(path, data.tobytes())
+            except OSError as error:
+                say(str(error))
+                return
             say(path.name)
 
         _together(viewports, write)
@@ -100,7 +104,11 @@ class Recorder:
     def stop(self, say: Say) -> None:
         """Ends a video and says where it is."""
         if self.busy:
-            self._end(None)
+            try:
+                self._end(None)
+            except OSError as error:
+                say(str(error))
+                return
             say(self._path.name)
 
     def _write(self, picture: np.ndarray, time: float, fps: float) -> None:

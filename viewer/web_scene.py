@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recon.core.geometry import Array
-from viewer.playback import Playback
+from viewer.playback import SPEEDS, Playback
 from viewer.web_plots import PersonPlots
 from viewer.web_world import HIDDEN_AT_FIRST, WebContent, WebWorld, vertical_fov
 from viewer.world import NUM_BODY_JOINTS, WorldPerson
@@ -20,7 +20,7 @@ FOV_DEG = 45.0
 FOV, UP = float(np.deg2rad(FOV_DEG)), np.array([0.0, 0.0, 1.0])
 LARGEST_START = 7.0
 """Metres that a first view holds; where people go farther it follows the first of them."""
-_SPEEDS = ("0.1x", "0.25x", "0.5x", "1x", "2x", "4x")
+_SPEEDS = {f"{speed:g}x": speed for speed in SPEEDS}
 _MARK_SECONDS = 0.2
 """Plots are sent anew for every step of their mark: no oftener than this while playing."""
 _FREE, _VIDEO = "free", "the video's"
@@ -85,7 +85,7 @@ class ShownScene:
         self._slider = gui.add_slider("Frame", min=0, max=max(last, 1), step=1, initial_value=0)
         self._clock = gui.add_markdown("")
         self._button = gui.add_button("Play")
-        speed = gui.add_dropdown("Speed", _SPEEDS, initial_value="1x")
+        speed = gui.add_dropdown("Speed", tuple(_SPEEDS), initial_value="1x")
         loop = gui.add_checkbox("Loop", True)
         self._keep(self._slider, self._clock, self._button, speed, loop)
 
@@ -100,7 +100,7 @@ class ShownScene:
 
         def change_speed(_: Any) -> None:
             with self._lock:
-                self.playback.change_speed(float(speed.value.rstrip("x")), time.monotonic())
+                self.playback.change_speed(_SPEEDS[speed.value], time.monotonic())
 
         def change_loop(_: Any) -> None:
             self.playback.loop = loop.value

@@ -184,5 +184,21 @@ def test_screenshots_do_not_overwrite_one_another(world, tmp_path):
     assert all((tmp_path / name).stat().st_size > 50 for name in said)
 
 
+def test_what_cannot_be_written_is_said_and_the_window_goes_on(world, tmp_path):
+    class Full(FakeFile):
+        def __exit__(self, *_):
+            raise OSError("disk full")
+
+    (tmp_path / "file").touch()
+    said = []
+    Recorder(tmp_path / "file", lambda *_: FakeFile([])).screenshot(
+        [FakeViewport(world)], said.append
+    )
+    assert "File exists" in said[-1] or "Not a directory" in said[-1]
+    recorder = Recorder(tmp_path, lambda *_: Full([]))
+    recorder.start([FakeViewport(world)], np.arange(1.0), lambda frame: None, said.append)
+    assert said[-1] == "disk full" and not recorder.busy
+
+
 def test_pictures_side_by_side_have_even_sizes():
     assert side_by_side([np.zeros((5, 3, 3)), np.zeros((7, 4, 3))]).shape == (4, 6, 3)
