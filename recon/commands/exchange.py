@@ -53,7 +53,9 @@ class Export:
         )  # fmt: skip
         scene = Scene.open(self.scene)
         written = export_scene(scene, self.format, self.out or self.scene / "exports", options)
-        for paths in written.values():
+        for name, paths in written.items():
+            if not paths:
+                print(f"{name}: this scene has none, no file is written", file=sys.stderr)
             for path in paths:
                 print(path)
 

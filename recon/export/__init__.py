@@ -164,6 +164,6 @@ def export_scene(
         )
     try:
         out.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
+    except (FileExistsError, FileNotFoundError, NotADirectoryError):
         raise InputError(f"expected a folder to write to, got {out}; use --out DIR") from None
     return {name: exporter(scene, out, options) for name, exporter in exporters.items()}

@@ -99,12 +99,13 @@ def export_colmap(scene: Scene, out: Path, _: ExportOptions = DEFAULTS) -> list[
 def export_points(scene: Scene, out: Path, _: ExportOptions = DEFAULTS) -> list[Path]:
     """Writes points.ply: the scene's coloured points, dense where the camera moved.
 
-    A camera that stood or only turned measures no depth: the file is not written then.
+    A camera that stood or only turned measures no depth: no file is written then, and an earlier
+    one goes.
     """
-    placed = placed_camera(scene)
+    placed, path = placed_camera(scene), out / "points.ply"
     if len(placed.points) == 0:
+        path.unlink(missing_ok=True)
         return []
-    path = out / "points.ply"
     write_atomic(path, lambda file: file.write(points_ply(placed)))
     return [path]
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from recon.core.camera import Intrinsics
+from recon.core.checks import check_array, check_poses
 from recon.core.errors import InputError
-from recon.core.geometry import Array, invert_transform, make_transform, slerp_matrices
+from recon.core.geometry import Array, invert_transform
 from recon.core.untrusted import read_json
+from recon.export.resample import transforms_at
 
 _COLUMNS = 19
 _MICRO = 1e6
@@ -56,7 +58,8 @@ def read_path(path: Path, times: Array) -> Array:
     """Cameras (T, 4, 4) in the world from a file, at the seconds `times` (T,) of the clip.
 
     A file with as many cameras as there are frames is taken as it is; any other number is spread
-    evenly over the clip, or by its own times where it has them, turned on the shortest arc.
+    evenly over the clip, or by its own times where it has them, turned on the shortest arc. The
+    lens stays the video's, whatever the file says of its own.
 
     Args:
         path: RealEstate10K's text as `camera.txt` here, or the cameras.json of `recon render`.
@@ -75,13 +78,12 @@ def read_path(path: Path, times: Array) -> Array:
             f"--camera: expected original, orbit, a RealEstate10K .txt or a cameras.json of recon "
             f"render, got {path}: {error}"
         ) from error
-    R = Ts[:, :3, :3] if Ts.ndim == 3 and Ts.shape[1:] == (4, 4) and len(Ts) else None
-    if R is None or not np.allclose(R @ np.swapaxes(R, 1, 2), np.eye(3), atol=1e-3):
-        raise InputError(f"--camera: expected rigid poses (T, 4, 4) in {path}, got {Ts.shape}")
-    if len(Ts) == len(times):
-        return Ts
-    centres = np.stack([np.interp(times, own, c) for c in Ts[:, :3, 3].T], axis=1)
-    return make_transform(slerp_matrices(times, own, R), centres)
+    try:
+        check_array("poses", Ts, (len(own), 4, 4))
+        check_poses("poses", Ts)
+    except InputError as error:
+        raise InputError(f"--camera: {error} in {path}") from error
+    return Ts if len(Ts) == len(times) else transforms_at(times, own, Ts, np.zeros(0))
 
 
 def _parse(text: str) -> tuple[Array, Array]:
@@ -90,7 +92,7 @@ def _parse(text: str) -> tuple[Array, Array]:
     if not rows or any(len(row) != _COLUMNS for row in rows):
         raise ValueError(f"lines of {_COLUMNS} numbers after the first were expected")
     values = np.array(rows, float)
-    if np.any(np.diff(values[:, 0]) <= 0):
+    if not np.all(np.diff(values[:, 0]) > 0):  # nor NaN
         raise ValueError("rising microseconds were expected")
     Ts = np.tile(np.eye(4), (len(values), 1, 1))
     Ts[:, :3] = values[:, 7:].reshape(-1, 3, 4)

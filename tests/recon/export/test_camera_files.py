@@ -98,4 +98,7 @@ def test_a_camera_without_points_leaves_no_empty_cloud(tmp_path):
         scene.camera, points_slam=np.zeros((0, 3)), point_colors=np.zeros((0, 3), np.uint8)
     )
     scene.save("camera.npz", [nothing])
-    assert export_points(scene, tmp_path / "out") == []
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "points.ply").write_text("of an earlier run")
+    assert export_points(scene, out) == [] and not any(out.iterdir())

@@ -1,8 +1,9 @@
 """The table of formats: what it promises, and what it refuses."""
 
 import contextlib
-from dataclasses import fields
+from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 
 from recon.commands.exchange import Export
@@ -10,6 +11,7 @@ from recon.core.errors import InputError, MissingDependencyError
 from recon.export import EXPORTERS, export_scene, load_exporter
 from recon.export.options import DEFAULTS, ExportOptions
 from recon.pipeline import FORMATS_OF_PEOPLE
+from tests.synthetic import make_scene
 
 MOTION_FORMATS = ["npz", "smpl", "bvh", "glb", "usdc", "usdz", "obj", "ply", "trc", "c3d"]
 CAMERA_FORMATS = ["tum", "colmap", "aftereffects", "realestate10k"]
@@ -61,6 +63,15 @@ def test_format_alone_lists_every_format_with_its_choices(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list(EXPORTERS)
     assert "--unit" in next(line for line in lines if line.startswith("bvh"))
+
+
+def test_a_format_that_has_nothing_to_write_says_so(tmp_path, capsys):
+    scene = make_scene(tmp_path / "s", num_frames=4)
+    points = {"points_slam": np.zeros((0, 3)), "point_colors": np.zeros((0, 3), np.uint8)}
+    scene.save("camera.npz", [replace(scene.camera, **points)])
+    Export(scene=scene.path, format=("points",)).main()
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.startswith("points:")
 
 
 def test_the_pipeline_knows_which_formats_need_people(empty_scene, tmp_path):

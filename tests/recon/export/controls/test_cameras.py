@@ -57,6 +57,19 @@ def test_another_text_is_refused(tmp_path, text):
         read_path(tmp_path / "missing.txt", TIMES)
 
 
+@pytest.mark.parametrize("spoil", ["mirrored", "nowhere", "empty", "flat"])
+def test_cameras_that_cannot_be_are_refused(Ts, tmp_path, spoil):
+    if spoil == "mirrored":
+        Ts[1, :3, 0] *= -1
+    if spoil == "nowhere":
+        Ts[1, 0, 3] = np.nan
+    shown = {"empty": Ts[:0], "flat": Ts[0]}.get(spoil, Ts)
+    path = tmp_path / "cameras.json"
+    path.write_text(json.dumps({"Ts_world_camera": shown.tolist()}))
+    with pytest.raises(InputError, match="--camera"):
+        read_path(path, TIMES)
+
+
 def test_plucker_rays_pass_through_their_pixels_and_the_centre(Ts):
     rays = plucker(K, Ts[2])
     moment, direction = rays[:3], rays[3:]
