@@ -35,8 +35,14 @@ def fingerprint(photos: Photos, config: TrainingConfig) -> str:
 
 
 def save_checkpoint(path: Path, training: Training) -> None:
-    """Writes everything that the next step depends on, atomically."""
+    """Writes everything that the next step depends on, atomically.
+
+    Nothing where the training was interrupted just as it added or removed Gaussians, since some
+    tables have the new number and some the old: what was saved before stays.
+    """
     tables, adjust = training.parameters.tables, training.adjust
+    if len({len(getattr(table, part)) for table in tables.values() for part in _PARTS}) > 1:
+        return
     arrays: dict[str, Any] = {
         f"{name}.{part}": _array(getattr(table, part))
         for name, table in tables.items()

@@ -13,11 +13,18 @@ from torch import Tensor
 
 from recon.core.errors import InputError
 from recon.core.untrusted import read_json
+from splatting.colmap_check import check_binary_model
 from splatting.gaussians import Cameras
 
 MIN_PHOTOS = 2
 ROTATION_TOLERANCE = 0.01
 OPENGL_TO_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
+LENSES = {
+    "SIMPLE_PINHOLE": (3, 0), "PINHOLE": (4, 0), "SIMPLE_RADIAL": (3, 1), "RADIAL": (3, 2),
+    "OPENCV": (4, 4),
+}  # fmt: skip
+"""COLMAP's cameras that OpenCV's k1 k2 p1 p2 describe: where those begin, and how many they are."""
+_FULL = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,9 +161,9 @@ def load_nerf(folder: Path, *, scale: float = 1.0) -> Photos:
         width, height = _nerf_size(data, files)
         fx = float(data.get("fl_x") or 0.5 * width / np.tan(0.5 * data["camera_angle_x"]))
         cx, cy = data.get("cx", width / 2), data.get("cy", height / 2)
-        K = np.array([[fx, 0, cx], [0, data.get("fl_y", fx), cy], [0, 0, 1.0]])
-        distortion = np.array([float(data.get(key, 0)) for key in ("k1", "k2", "p1", "p2")])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        K = np.array([[fx, 0, cx], [0, data.get("fl_y", fx), cy], [0, 0, 1]], float)
+        distortion = _nerf_distortion(data)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise InputError(
             f"expected NeRF's transforms.json with a focal length and frames, got "
             f"{path}: {type(error).__name__} {error}"
@@ -183,6 +190,17 @@ def load_nerf(folder: Path, *, scale: float = 1.0) -> Photos:
     )
 
 
+def _nerf_distortion(data: dict[str, Any]) -> np.ndarray:
+    """k1 k2 p1 p2 k3 of transforms.json, as OpenCV has them."""
+    lens = str(data.get("camera_model", "OPENCV"))
+    if lens not in LENSES or data.get("is_fisheye") or data.get("k4"):
+        raise InputError(
+            f"expected a lens of transforms.json among {', '.join(LENSES)} without k4, got "
+            f"{'a fisheye' if data.get('is_fisheye') else lens}; undistort the pictures first"
+        )
+    return np.array([float(data.get(key, 0)) for key in ("k1", "k2", "p1", "p2", "k3")])
+
+
 def _nerf_size(data: dict[str, Any], files: list[Path]) -> tuple[float, float]:
     """Width and height, px, as far as transforms.json does not tell from the first picture."""
     width, height = float(data.get("w", 0)), float(data.get("h", 0))
@@ -195,15 +213,20 @@ def _nerf_size(data: dict[str, Any], files: list[Path]) -> tuple[float, float]:
 
 
 def _read(file: Path) -> np.ndarray | None:
-    """A picture (H, W, 3) uint8 RGB, over black where it is transparent; None if there is none."""
+    """A picture (H, W, 3) uint8 RGB, over black where it is transparent; None if there is none.
+
+    As its pixels lie in the file: COLMAP, whose cameras these are, does not turn it by its EXIF.
+    """
     if not file.is_file():  # OpenCV would warn on its own
         return None
     image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
     if image is None:
         return None
-    if image.ndim == 3 and image.shape[2] == 4 and image.dtype == np.uint8:
-        return np.round(image[..., 2::-1] * (image[..., 3:] / 255)).astype(np.uint8)
-    return cv2.imread(str(file), cv2.IMREAD_COLOR_RGB)
+    full = _FULL.get(image.dtype)
+    if full is not None and image.ndim == 3 and image.shape[2] == 4:
+        alpha = image[..., 3:] / full
+        return np.round(image[..., 2::-1] * (alpha * 255 / full)).astype(np.uint8)
+    return cv2.imread(str(file), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
 
 
 def load_colmap(model: Path, images: Path, *, scale: float = 1.0) -> Photos:
@@ -214,9 +237,10 @@ def load_colmap(model: Path, images: Path, *, scale: float = 1.0) -> Photos:
     """
     import pycolmap
 
+    check_binary_model(model)
     try:
         reconstruction = pycolmap.Reconstruction(str(model))
-    except (ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError, LookupError, MemoryError) as error:
         raise InputError(f"expected a COLMAP model in {model}, got none: {error}") from error
     pictures, empty, Ts, Ks, names = [], [], [], [], []
     for view in sorted(reconstruction.images.values(), key=lambda view: view.name):
@@ -256,17 +280,13 @@ def _check_size(file: Path, shape: tuple[int, ...], size: tuple[float, float]) -
 
 def _opencv_distortion(camera) -> np.ndarray:
     """k1 k2 p1 p2 of a COLMAP camera."""
-    known = {
-        "SIMPLE_PINHOLE": (3, 0), "PINHOLE": (4, 0), "SIMPLE_RADIAL": (3, 1), "RADIAL": (3, 2),
-        "OPENCV": (4, 4),
-    }  # fmt: skip
     name = camera.model.name
-    if name not in known:
+    if name not in LENSES:
         raise InputError(
-            f"expected a COLMAP camera among {', '.join(known)}, got {name}; undistort the "
+            f"expected a COLMAP camera among {', '.join(LENSES)}, got {name}; undistort the "
             "pictures with COLMAP's image_undistorter first"
         )
-    skip, count = known[name]
+    skip, count = LENSES[name]
     out = np.zeros(4)
     out[:count] = camera.params[skip : skip + count]
     return out
@@ -275,8 +295,15 @@ def _opencv_distortion(camera) -> np.ndarray:
 def undistorted(
     image: np.ndarray, K: np.ndarray, distortion: np.ndarray, scale: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A picture (H, W, 3) through the same lens without distortion (k1 k2 p1 p2), scaled; and
-    where it shows nothing, because the lens bent that out of the picture, (H, W) bool."""
+    """A picture (H, W, 3) through the same lens without distortion (k1 k2 p1 p2, and k3 if there
+    are five), scaled; and where it shows nothing, because the lens bent that out of the picture,
+    (H, W) bool.
+
+    Raises:
+        InputError: NaN or infinity in the distortion.
+    """
+    if not np.isfinite(distortion).all():
+        raise InputError(f"expected a finite lens distortion, got {distortion.tolist()}")
     filled = np.full(image.shape[:2], 255, np.uint8)
     if distortion.any():
         # OpenCV counts from the centre of the top-left pixel, we from its corner.
@@ -311,5 +338,8 @@ def _inside(folder: Path, name: str) -> Path:
 def _stacked(images: list[np.ndarray]) -> np.ndarray:
     sizes = {image.shape for image in images}
     if len(sizes) > 1:
-        raise InputError(f"expected pictures of one size, got {len(sizes)} sizes: {sorted(sizes)}")
+        listed = ", ".join(f"{w}x{h}" for h, w, _ in sorted(sizes))
+        raise InputError(
+            f"expected pictures of one size, got {listed}; leave out all but those of one size"
+        )
     return np.stack(images)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import struct
+from itertools import product
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pycolmap
 import pytest
+from PIL import Image
 
 from recon.core.errors import InputError
 from splatting.photos import load_colmap, load_nerf, undistorted
@@ -52,6 +55,109 @@ def test_a_picture_outside_the_folder_is_refused(tmp_path: Path) -> None:
     model.write(str(folder / "sparse" / "0"))
     with pytest.raises(InputError, match="inside"):
         load_colmap(folder / "sparse" / "0", folder / "images")
+
+
+def test_models_of_colmap_before_rigs_are_read(tmp_path: Path) -> None:
+    folder = write_colmap(tmp_path / "c")
+    for name in ("rigs.bin", "frames.bin"):
+        (folder / "sparse" / "0" / name).unlink()
+    photos = load_colmap(folder / "sparse" / "0", folder / "images")
+    assert np.allclose(photos.Ts_world_camera, wall_photos(3).Ts_world_camera)
+
+
+SPOILED = {
+    "cut": lambda data: data[: len(data) // 2],
+    "claims too many": lambda data: struct.pack("<Q", 2**40) + data[8:],
+    "last one claims a terabyte": lambda data: data[:-8] + struct.pack("<Q", 2**36),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        *product(("cameras", "images", "points3D", "rigs", "frames"), ("cut", "claims too many")),
+        ("images", "last one claims a terabyte"),
+        ("points3D", "last one claims a terabyte"),
+    ],
+)
+def test_a_damaged_colmap_model_is_refused_and_takes_no_memory(
+    name: str, how: str, tmp_path: Path
+) -> None:
+    """pycolmap alone fills the memory of any machine with the first half of a points3D.bin."""
+    folder = write_colmap(tmp_path / "c")
+    file = folder / "sparse" / "0" / f"{name}.bin"
+    file.write_bytes(SPOILED[how](file.read_bytes()))
+    with pytest.raises(InputError, match=r"COLMAP|focal length"):
+        load_colmap(folder / "sparse" / "0", folder / "images")
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_a_picture_is_not_turned_by_its_exif(orientation: int, tmp_path: Path) -> None:
+    """pycolmap's reader, and so COLMAP's cameras, leave the pixels as they lie in the file."""
+    folder = write_colmap(tmp_path / "c")
+    plain = load_colmap(folder / "sparse" / "0", folder / "images").images[0]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(plain).save(folder / "images" / "0.png", exif=exif)
+    read_by_colmap = pycolmap.Bitmap.read(str(folder / "images" / "0.png"), True)
+    assert read_by_colmap is not None and np.array_equal(read_by_colmap.to_array(), plain)
+    turned = load_colmap(folder / "sparse" / "0", folder / "images").images[0]
+    assert np.array_equal(turned, plain)
+
+
+def write_nerf_scene(folder: Path, image: np.ndarray, **more: object) -> Path:
+    """One picture, twice, with transforms.json."""
+    cv2.imwrite(str(folder / "0.png"), image)
+    frames = [{"file_path": "0.png", "transform_matrix": np.eye(4).tolist()}] * 2
+    scene = {"fl_x": 50.0, "frames": frames, **more}
+    (folder / "transforms.json").write_text(json.dumps(scene))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (np.full((8, 8), 200, np.uint8), 200),
+        (np.full((8, 8), 200 * 257, np.uint16), 200),
+        (np.full((8, 8, 3), 200 * 257, np.uint16), 200),
+        (np.dstack([np.full((8, 8, 3), 200, np.uint8), np.full((8, 8), 51, np.uint8)]), 40),
+        (np.dstack([np.full((8, 8, 3), 51400, np.uint16), np.full((8, 8), 13107, np.uint16)]), 40),
+    ],
+    ids=["grey", "16-bit grey", "16 bit", "transparent", "16 bit transparent"],
+)
+def test_every_depth_of_picture_becomes_rgb_over_black(
+    image: np.ndarray, expected: int, tmp_path: Path
+) -> None:
+    found = load_nerf(write_nerf_scene(tmp_path, image)).images
+    assert found.shape == (2, 8, 8, 3) and (found == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"camera_model": "OPENCV_FISHEYE", "k1": 0.1}, "OPENCV_FISHEYE; undistort"),
+        ({"is_fisheye": True}, "a fisheye; undistort"),
+        ({"k1": 0.1, "k4": 0.1}, "without k4"),
+        ({"k1": float("nan")}, "finite lens distortion"),
+        ({"cx": None}, "finite Ks"),
+        ({"fl_x": 10**400}, "OverflowError"),
+    ],
+)
+def test_a_lens_that_cannot_be_undone_is_refused(
+    more: dict[str, object], words: str, tmp_path: Path
+) -> None:
+    image = np.full((8, 8, 3), 200, np.uint8)
+    with pytest.raises(InputError, match=words):
+        load_nerf(write_nerf_scene(tmp_path, image, **more))
+
+
+def test_a_lens_of_five_numbers_is_undone(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (40, 60, 3)).astype(np.uint8)
+    lens = {"k1": 0.2, "k2": 0.1, "k3": 0.3, "camera_model": "OPENCV"}
+    bent = load_nerf(write_nerf_scene(tmp_path, image, **lens)).images[0]
+    K = np.array([[50.0, 0, 29.5], [0, 50, 19.5], [0, 0, 1]])  # as OpenCV counts pixels
+    expected = cv2.undistort(image[..., ::-1], K, np.array([0.2, 0.1, 0, 0, 0.3]))
+    assert np.array_equal(bent, expected)
 
 
 def test_what_a_lens_left_out_is_ignored() -> None:

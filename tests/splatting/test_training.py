@@ -13,6 +13,7 @@ from splatting.checkpoint import load_checkpoint, save_checkpoint
 from splatting.densify import Classic, Mcmc
 from splatting.evaluation import evaluate, fit_adjustments
 from splatting.gaussians import Gaussians
+from splatting.optimizer import Table
 from splatting.parameters import LearningRates, Parameters, initial_gaussians
 from splatting.photos import Photos
 from splatting.rasterize import rasterize
@@ -107,6 +108,34 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path) -> None:
     (tmp_path / "c.npz").write_bytes(b"PK nonsense")
     with pytest.raises(StaleSceneError, match="delete it to start anew"):
         load_checkpoint(tmp_path / "c.npz", second)
+
+
+def test_an_interrupt_while_gaussians_are_added_leaves_the_last_whole_checkpoint(
+    tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = cloud(30, degree=0)
+    photos = photos_of(few)
+    config = TrainingConfig(steps=40, most=60, sh_degree=0, coarse_until=0)
+    run = Training(photos, config, gaussians=few)
+    taken: list[Table] = []
+    take = Table.take
+
+    def interrupted(table: Table, rows: torch.Tensor) -> None:
+        taken.append(table)
+        if len(taken) == 3:
+            raise KeyboardInterrupt
+        take(table, rows)
+
+    run.step()
+    save_checkpoint(tmp_path / "c.npz", run)
+    monkeypatch.setattr(Table, "take", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run.run()
+    monkeypatch.undo()
+    save_checkpoint(tmp_path / "c.npz", run)
+    again = Training(photos, config, gaussians=few)
+    assert load_checkpoint(tmp_path / "c.npz", again) and again.steps_done == 1
+    assert len(again.run()) == 60
 
 
 def test_the_number_grows_to_its_end_within_a_short_training() -> None:
