@@ -81,12 +81,6 @@ class SurfaceBinding:
         """The weights as a (N, 52) float32 matrix."""
         return skinning_matrix(self.weights, self.indices)
 
-    def spread(self, values: np.ndarray) -> np.ndarray:
-        """Values (N, ...) of the texels as a map (R, R, ...), zero where there is no body."""
-        out = np.zeros((self.resolution, self.resolution, *values.shape[1:]), values.dtype)
-        out[self.texel[:, 0], self.texel[:, 1]] = values
-        return out
-
     def take(self, rows: np.ndarray) -> SurfaceBinding:
         """Only these texels."""
         whole = ("resolution", "uvs", "rest_joints")

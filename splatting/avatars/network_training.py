@@ -128,6 +128,7 @@ class NetworkTraining(AvatarTraining):
 
     @property
     def stage(self) -> int:
+        """1 without and 2 with a pose encoder."""
         return 1 if self.network.encoder is None else 2
 
     def rest(self) -> Gaussians:

@@ -49,7 +49,7 @@ class Surface:
         self, binding: SurfaceBinding, colours: Tensor, *, bounds: tuple[float, float],
         rates: SurfaceRates, device: str = "cpu",
     ) -> None:  # fmt: skip
-        self.binding, self.rates = binding, rates
+        self.rates = rates
 
         def tensor(array: np.ndarray) -> Tensor:
             return torch.tensor(array, dtype=torch.float32, device=device)

@@ -190,6 +190,7 @@ class AvatarTraining:
 
     @property
     def full_light(self) -> Tensor:
+        """SH coefficients (9, 3); the constant one stays, or colours and light could trade."""
         return torch.cat([even_light().to(self.device)[:1], self.light])
 
     def rest(self) -> Gaussians:
@@ -255,7 +256,7 @@ class AvatarTraining:
     def avatar(self, *, model: str, licence: str, track_id: int, source: str) -> Avatar:
         """The avatar as it is now, with what was never seen filled in."""
         *_, most_px = self.shown(most=len(self.photos))
-        texel_px = self.binding.texel_area * self.photos.reduced(2).px_per_metre ** 2
+        texel_px = self.binding.texel_area * (0.5 * self.photos.px_per_metre) ** 2
         seen = most_px.cpu().numpy() > SEEN * texel_px
         now = self.rest()
         plain = Gaussians(**{f.name: getattr(now, f.name).detach().cpu() for f in fields(now)})
@@ -309,8 +310,8 @@ class AvatarTraining:
         Args:
             most: how many pictures to look at.
         """
-        photos = self.photos.take(_spread(len(self.photos), most)).reduced(2)
-        rows = _spread(len(self.photos), most)
+        rows = np.unique(np.linspace(0, len(self.photos) - 1, most).round().astype(int))
+        photos = self.photos.take(rows).reduced(2)
         rest = self.rest()
         colours = torch.zeros(len(self.surface), 3, device=self.device)
         weights, most_px = torch.zeros_like(colours[:, :1]), torch.zeros_like(colours[:, 0])
@@ -334,8 +335,3 @@ class AvatarTraining:
             weights += here[:, None]
             most_px = torch.maximum(most_px, here)
         return colours, weights, most_px
-
-
-def _spread(count: int, most: int) -> np.ndarray:
-    """At most so many of `count` rows, evenly."""
-    return np.unique(np.linspace(0, count - 1, most).round().astype(int))

@@ -82,16 +82,6 @@ def test_hands_get_more_texels_for_their_area() -> None:
     assert np.median(binding.texel_area[hand]) < 0.7 * np.median(binding.texel_area[thigh])
 
 
-def test_values_of_texels_go_to_their_place_in_the_map() -> None:
-    binding = small_binding()
-    image = binding.spread(binding.rest_points)
-    assert image.shape == (64, 64, 3)
-    row, column = binding.texel[7]
-    np.testing.assert_array_equal(image[row, column], binding.rest_points[7])
-    few = binding.take(np.arange(5))
-    assert len(few) == 5 and few.resolution == 64
-
-
 def test_a_resolution_out_of_range_is_refused() -> None:
     with pytest.raises(InputError, match="32 to 1024, got 8"):
         bind_surface(small_rig(), 8)
