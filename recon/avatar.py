@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from recon import __version__
-from recon.avatar_motion import motion_file, refined, save_refined
+from recon.avatar_motion import in_refined_motion, motion_file, save_motion
 from recon.avatar_photos import load_person, poses_of
 from recon.core.errors import InputError
 from recon.core.geometry import rotvec_to_matrix
@@ -75,13 +75,12 @@ def avatar(
         )  # fmt: skip
         cpu = time.process_time() - started
     with watcher.stage("measure", f"{len(held_out) if held_out else 0} held-out pictures"):
-        person = refined(loaded.person, result.motion, train.frame_idx)
-        save_refined(motion_file(out, options.person), person, scene)
-        # Nothing is found on the held-out pictures: their motion is corrected as their neighbours'.
-        train, held_out = (
-            p and replace(p, poses=poses_of(person.motion, p.frame_idx)) for p in (train, held_out)
-        )
-        assert train is not None
+        person = in_refined_motion(loaded.person, result.motion, train.frame_idx)
+        save_motion(motion_file(out, options.person), person, scene)
+        train = replace(train, poses=poses_of(person.motion, train.frame_idx))
+        if held_out is not None:
+            # Nothing is found on these pictures: their motion is corrected as their neighbours'.
+            held_out = replace(held_out, poses=poses_of(person.motion, held_out.frame_idx))
         return _write(result, train, held_out, out, options=options, cpu=cpu, notes=loaded.notes)
 
 

@@ -42,7 +42,7 @@ BLEND = 0.12
 _TOES = [CANONICAL_JOINTS.index(f"{side}_foot") for side in ("left", "right")]
 
 
-def refined(
+def in_refined_motion(
     person: ExportPerson, corrections: RefinedMotion, trained_on: np.ndarray
 ) -> ExportPerson:
     """The person in the motion that pictures corrected; feet stand as firmly as they did.
@@ -76,7 +76,7 @@ def motion_file(folder: Path, person: int) -> Path:
     return folder / f"person_{person}_motion.npz"
 
 
-def save_refined(path: Path, person: ExportPerson, scene: Scene) -> None:
+def save_motion(path: Path, person: ExportPerson, scene: Scene) -> None:
     """Writes a refined motion of the scene's person, atomically."""
     write_motion(path, person, {**native_arrays(person), "refines": _world(scene)})
 
@@ -89,7 +89,7 @@ def refines(path: Path, scene: Scene) -> bool:
     """
     try:
         return str(read_arrays(path, re.compile("refines"))["refines"]) == _world(scene)
-    except Exception as error:  # damage may surface anywhere between the zip and the array
+    except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"expected a motion that `recon avatar` wrote, got {path}, which cannot be read: "
             f"{type(error).__name__} {error}; delete it, or make it again"
@@ -97,8 +97,8 @@ def refines(path: Path, scene: Scene) -> bool:
 
 
 def _world(scene: Scene) -> str:
-    """The hash of the scene's motions in the world."""
-    return scene.manifest["stages"]["world"]["output"]
+    """The hash of the scene's motions in the world, empty where it has none."""
+    return scene.manifest["stages"].get("world", {}).get("output", "")
 
 
 def _share(times: Array, seen: Array) -> Array:

@@ -190,13 +190,11 @@ def scene_performers(
 
     watcher = watcher or Silent()
     files = _chosen_files(scene.path, person)
-    motions = {motion.track_id for motion in scene.world_motions}
-    rigs = scene.rigs_by_id
-    out = []
+    rigs, out = scene.rigs_by_id, []
     for number, file in files.items():
-        if number not in motions:
+        if number not in rigs:
             raise InputError(
-                f"expected avatars of people of {scene.path} ({', '.join(map(str, motions))}), "
+                f"expected avatars of people of {scene.path} ({', '.join(map(str, rigs))}), "
                 f"got {file}; delete it"
             )
         avatar = load_avatar(file)

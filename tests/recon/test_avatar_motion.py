@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from recon.avatar_motion import motion_file, refined, save_refined
+from recon.avatar_motion import in_refined_motion, motion_file, save_motion
 from recon.core.people import FOOT_POINTS
 from recon.core.scene import Scene
 from recon.core.skeletons import CANONICAL_JOINTS
@@ -59,7 +59,7 @@ def corrections(person: ExportPerson, *, seed: int = 0) -> RefinedMotion:
 
 def test_frames_far_from_any_picture_stay_and_nothing_jumps_on_the_way(scene: Scene) -> None:
     person = person_of(scene)
-    after = refined(person, corrections(person), SEEN).motion
+    after = in_refined_motion(person, corrections(person), SEEN).motion
     moved = after.joints_world - person.motion.joints_world
     length = np.linalg.norm(moved, axis=-1)
     assert length[SEEN].mean() > 0.03
@@ -72,11 +72,11 @@ def test_frames_far_from_any_picture_stay_and_nothing_jumps_on_the_way(scene: Sc
 
 def test_feet_stand_as_in_the_scene_but_for_one_step_a_contact(scene: Scene) -> None:
     person = person_of(scene)
-    free = refined(
+    free = in_refined_motion(
         replace(person, motion=replace(person.motion, contacts=np.zeros((FRAMES, 4)))),
         corrections(person), SEEN,
     ).motion  # fmt: skip
-    after = refined(person, corrections(person), SEEN).motion
+    after = in_refined_motion(person, corrections(person), SEEN).motion
     on = person.motion.contacts > 0.5
     whole = on[1:] & on[:-1]
 
@@ -95,9 +95,9 @@ def test_feet_stand_as_in_the_scene_but_for_one_step_a_contact(scene: Scene) -> 
 def test_what_its_file_holds_is_what_avatars_do(scene: Scene, tmp_path: Path) -> None:
     add_avatars(scene)
     person = person_of(scene)
-    after = refined(person, corrections(person), SEEN)
+    after = in_refined_motion(person, corrections(person), SEEN)
     file = motion_file(scene.path / "avatars", 1)
-    save_refined(file, after, scene)
+    save_motion(file, after, scene)
     with np.load(file) as data:
         assert data["track_id"] == 1 and "metres" in json.loads(str(data["conventions"]))["units"]
         np.testing.assert_array_equal(data["frame_idx"], after.motion.frame_idx)
@@ -117,7 +117,7 @@ def test_a_motion_of_another_run_is_left_out_and_told(scene: Scene) -> None:
     add_avatars(scene)
     person = person_of(scene)
     file = motion_file(scene.path / "avatars", 1)
-    save_refined(file, refined(person, corrections(person), SEEN), scene)
+    save_motion(file, in_refined_motion(person, corrections(person), SEEN), scene)
     scene.manifest["stages"]["world"]["output"] = "of another run"
     told: list[str] = []
 
