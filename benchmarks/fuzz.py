@@ -1,4 +1,4 @@
-"""Odd inputs, some 280: each must end in a result or in one clear line, nothing half-written.
+"""Odd inputs, some 480: each must end in a result or in one clear line, nothing half-written.
 
 All run in one process, so that they are cheap; should one kill it or hang, that is its outcome,
 and another process goes on with the next.
@@ -23,24 +23,29 @@ from typing import Any
 
 from benchmarks.common import Row, main
 from benchmarks.fuzz_files import file_cases
+from benchmarks.fuzz_given import given_cases
 from benchmarks.fuzz_media import Odd, media_cases
 from benchmarks.fuzz_scenes import scene_cases
 
 _LIMIT_SECONDS = 240
 _EVERY_QUICK = 8
 """A quick measurement takes every so-manieth input."""
-_HALF_WRITTEN = re.compile(r"\..+\.([a-z0-9_]{8}|\d+\.part)|.*\.part")
+_HALF_WRITTEN = re.compile(r"\.(.+\.)?([a-z0-9_]{8}|\d+\.part)|.*\.part")
+_MOST_KB = 3_000_000
+"""An input may make the process grow by so much; a bomb would by more, or by all."""
 _MARK = "@fuzz "
 
 
 def all_cases() -> list[Odd]:
     """Every odd input, in the same order each time."""
-    return [*media_cases(), *file_cases(), *scene_cases()]
+    return [*media_cases(), *file_cases(), *scene_cases(), *given_cases()]
 
 
 def measure(quick: bool, pictures: Path | None) -> Iterator[Row]:
     """A row for each kind of end, and one for every input that ended badly."""
-    numbers = list(range(0, len(all_cases()), _EVERY_QUICK if quick else 1))
+    cases = all_cases()
+    groups = {case.name: case.group for case in cases}
+    numbers = list(range(0, len(cases), _EVERY_QUICK if quick else 1))
     ends = []
     for end in map(_with_code, run_cases(numbers)):
         ends.append(end)
@@ -50,8 +55,11 @@ def measure(quick: bool, pictures: Path | None) -> Iterator[Row]:
             _write(pictures / "fuzz.tsv", ends)
     bad = [end for end in ends if end["problem"]]
     yield Row(name="odd inputs", value=len(ends), unit="")
-    yield Row(name="ended in a result", value=sum(e["code"] == 0 for e in ends), unit="")
-    yield Row(name="ended in one clear line", value=sum(e["code"] == 2 for e in ends), unit="")
+    for group in dict.fromkeys(groups.values()):
+        good = [e for e in ends if groups[e["name"]] == group and not e["problem"]]
+        results = sum(e["code"] == 0 for e in good)
+        yield Row(name=f"{group}: ended in a result", value=results, unit="")
+        yield Row(name=f"{group}: in one clear line", value=len(good) - results, unit="")
     yield Row(name="ended otherwise", value=len(bad), unit="", target="0", ok=not bad)
     yield Row(name="CPU", value=round(sum(e["cpu"] for e in ends), 1), unit="s")
     for end in bad:
@@ -122,13 +130,17 @@ def _end(case: Odd) -> dict[str, Any]:
         if args[0] == "run" and "--scene" not in args:
             args = [*args, "--scene", folder / "the scene"]
         files = _listing(folder)
+        most = _peak_kb()
         code, output = _call([os.fspath(a) for a in args], folder, case.full_after)
+        grown = _peak_kb() - most
         lines = [line for line in output.splitlines() if line.startswith(("recon: ", "╭─"))]
         return {
             "name": case.name,
             "code": code,
             "message": lines[-1] if lines else "",
-            "problem": _problem(code, output, lines) or _left_behind(folder, files, args[0], code),
+            "problem": _problem(code, output, lines)
+            or _left_behind(folder, files, args[0], code)
+            or _memory(grown),
             "seconds": time.monotonic() - started,
             "cpu": time.process_time() - cpu,
         }
@@ -183,6 +195,14 @@ def _problem(code: int, output: str, lines: list[str]) -> str | None:
     return "a message beside a result" if code == 0 and lines else None
 
 
+def _peak_kb() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _memory(grown_kb: int) -> str | None:
+    return f"took {grown_kb / 1e6:.1f} GB" if grown_kb > _MOST_KB else None
+
+
 def _listing(folder: Path) -> set[Path]:
     return {p for p in folder.rglob("*") if not p.is_dir()}
 
@@ -195,11 +215,11 @@ def _left_behind(folder: Path, before: set[Path], command: object, code: int) ->
     now = _listing(folder)
     if lost := before - now:
         return f"lost: {min(lost).name}"
-    half = [p.name for p in now - before if _HALF_WRITTEN.fullmatch(p.name)]
+    made = [p.relative_to(folder).parts for p in now - before]
+    half = [parts[-1] for parts in made if any(map(_HALF_WRITTEN.fullmatch, parts))]
     if half:
         return f"half-written: {', '.join(half[:3])}"
-    made = {p.parent for p in now - before if p.name == "scene.json"}
-    for place in made:
+    for place in {p.parent for p in now - before if p.name == "scene.json"}:
         try:
             scene = Scene.open(place)
             if code == 0 and command == "run":

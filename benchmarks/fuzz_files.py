@@ -26,9 +26,12 @@ def file_cases() -> Iterator[Odd]:
     tables = (_broken(), _flipped(), _paths(), _folders(), _places())
     for table in tables:
         for name, make in table.items():
-            yield Odd(name=name, make=make)
+            yield Odd(name=name, make=make, group="files, folders and paths")
     for limit in (2_000, 30_000, 300_000):
-        yield Odd(name=f"a disk full after {limit} bytes", make=_plain, full_after=limit)
+        yield Odd(
+            name=f"a disk full after {limit} bytes", make=_plain, full_after=limit,
+            group="files, folders and paths",
+        )  # fmt: skip
 
 
 @cache
@@ -93,19 +96,24 @@ def _cut(container: str, percent: int) -> bytes:
 
 
 def _flipped() -> dict[str, Make]:
-    """Bits turned over, bytes lost, doubled and moved, by seed."""
+    """Clips of damaged bytes."""
     kinds = ("mp4", "ts", "mkv")
     return {
         f"damage {seed} in {kinds[seed % 3]}": partial(
-            _bytes, partial(_damaged, kinds[seed % 3], seed), f"a.{kinds[seed % 3]}"
+            _bytes, partial(_damaged_clip, kinds[seed % 3], seed), f"a.{kinds[seed % 3]}"
         )
         for seed in range(NUM_FLIPPED)
     }
 
 
-def _damaged(container: str, seed: int) -> bytes:
+def _damaged_clip(container: str, seed: int) -> bytes:
+    return damaged(clip_bytes(container), seed)
+
+
+def damaged(content: bytes, seed: int) -> bytes:
+    """The bytes with some turned over, lost, doubled or cut off at the front, by seed."""
     rng = np.random.default_rng(seed)
-    data = bytearray(clip_bytes(container))
+    data = bytearray(content)
     for _ in range(int(2 ** rng.integers(0, 8))):
         at = int(rng.integers(0, len(data)))
         data[at] ^= 1 << int(rng.integers(0, 8))

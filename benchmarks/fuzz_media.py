@@ -32,6 +32,7 @@ class Odd:
     """
 
     name: str
+    group: str
     make: Make
     full_after: int | None = None
 
@@ -39,7 +40,7 @@ class Odd:
 def media_cases() -> Iterator[Odd]:
     """All odd videos."""
     for name, make in {**_codecs(), **_clocks(), **_sizes(), **_contents()}.items():
-        yield Odd(name=name, make=make)
+        yield Odd(name=name, make=make, group="videos")
 
 
 @cache

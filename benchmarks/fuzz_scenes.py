@@ -11,7 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.fuzz_media import Odd
+from benchmarks.fuzz_media import Make, Odd
+from recon import __version__
+from recon.core.scene import StageName
+from recon.core.stage import StageReport
+from recon.video import VideoConfig, VideoReader
+from tests.recon.clips import write_clip
 from tests.synthetic import make_scene
 
 NUM_MUTATED = 96
@@ -20,21 +25,26 @@ _READERS: tuple[tuple[str, ...], ...] = (
     ("view", "SCENE", "--screenshot", "a.png"),
     ("evaluate", "SCENE", "GOOD"),
     ("convert", "SCENE", "--to", "anny", "--out", "converted"),
+    ("share", "SCENE", "--out", "scene.html"),
 )
 _FILES = ("video", "people", "camera", "body", "rigs", "placement", "world")
 
 
 def scene_cases() -> Iterator[Odd]:
     """All odd scenes, each read by one of the commands that read scenes."""
-    for k, (name, change) in enumerate(_MANIFESTS.items()):
-        yield Odd(name=f"scene.json: {name}", make=partial(_tampered, change, k))
-    for seed in range(NUM_MUTATED):
-        yield Odd(name=f"arrays changed {seed}", make=partial(_mutated, seed))
-    yield Odd(name="scene.json: nested 100000 deep", make=_deep)
-    yield Odd(name="arrays: a zip bomb", make=_bomb)
-    yield Odd(name="arrays: pickled", make=_pickled)
-    yield Odd(name="tracks.json: no list", make=partial(_tracks, "{}"))
-    yield Odd(name="tracks.json: nested", make=partial(_tracks, "[" * 100_000))
+    cases: dict[str, Make] = {
+        f"scene.json: {name}": partial(_tampered, alter, k)
+        for k, (name, alter) in enumerate(_MANIFESTS.items())
+    }
+    cases |= {f"arrays changed {seed}": partial(_mutated, seed) for seed in range(NUM_MUTATED)}
+    cases |= {
+        "scene.json: nested 100000 deep": _deep,
+        "arrays: a zip bomb": _bomb,
+        "arrays: pickled": _pickled,
+    }
+    cases |= {f"tracks.json: {name}": partial(_tracks, text) for name, text in _TRACKS.items()}
+    for name, make in cases.items():
+        yield Odd(name=name, make=make, group="scenes")
 
 
 def _scenes(folder: Path) -> Path:
@@ -49,11 +59,11 @@ def _read(number: int) -> list[str | Path]:
 
 
 def _tampered(
-    change: Callable[[dict[str, Any]], object], number: int, folder: Path
+    alter: Callable[[dict[str, Any]], object], number: int, folder: Path
 ) -> list[str | Path]:
     file = _scenes(folder) / "scene.json"
     manifest = json.loads(file.read_text())
-    change(manifest)
+    alter(manifest)
     file.write_text(json.dumps(manifest))
     return _read(number)
 
@@ -71,6 +81,9 @@ _MANIFESTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "settings of another kind": lambda m: m["stages"]["video"].update(config={"stride": "x"}),
     "imported from nowhere": lambda m: m.update(imported={}),
     "schema 99": lambda m: m.update(schema=99),
+    "half a letter": lambda m: m["stages"]["video"].update(
+        decisions=[{"name": "a", "value": "\ud800", "why": "b"}], warnings=["\ud800"]
+    ),
 }
 
 
@@ -82,15 +95,16 @@ def _mutated(seed: int, folder: Path) -> list[str | Path]:
     with np.load(path, allow_pickle=False) as data:
         arrays = {name: data[name] for name in data.files}
     for name in rng.choice(list(arrays), size=min(len(arrays), 1 + seed % 3), replace=False):
-        changed = _change(arrays.pop(str(name)), int(rng.integers(0, len(_CHANGES))), rng)
+        changed = change(arrays.pop(str(name)), rng)
         if changed is not None:
             arrays[str(name)] = changed
     np.savez(path, **arrays)
     return _read(seed // len(_FILES))
 
 
-def _change(array: np.ndarray, kind: int, rng: np.random.Generator) -> np.ndarray | None:
-    return _CHANGES[kind](array, rng)
+def change(array: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+    """The array with one number, its shape or its kind changed; None where it is to be lost."""
+    return _CHANGES[int(rng.integers(0, len(_CHANGES)))](array, rng)
 
 
 def _spoilt(value: float) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
@@ -141,6 +155,28 @@ def _pickled(folder: Path) -> list[str | Path]:
     return _read(0)
 
 
+_TRACKS = {
+    "no list": "{}",
+    "nested": "[" * 100_000,
+    "text that is none": '[{"id": 1, "name": "\\ud800"}]',
+    "as it should be": '[{"id": 1, "keep": true, "name": "Ada"}, {"id": 2, "merge_into": 1}]',
+    "in a circle": '[{"id": 1, "merge_into": 2}, {"id": 2, "merge_into": 1}]',
+    "somebody else": '[{"id": 1}, {"id": 99}]',
+    "a name that is none": '[{"id": 1, "name": [1]}, {"id": 2, "name": 3}]',
+    "a huge number": f'[{{"id": {10**30}}}, {{"id": 1, "merge_into": {-(10**30)}}}]',
+}
+
+
 def _tracks(text: str, folder: Path) -> list[str | Path]:
-    (_scenes(folder) / "tracks.json").write_text(text)
+    """A scene of two people in a real clip, and choices among them."""
+    clip = VideoConfig(path=str(write_clip(folder / "a.mp4", 6)))
+    scene = make_scene(folder / "scene", num_people=2, num_frames=6)
+    found: dict[StageName, list[Any]] = {
+        "video": [VideoReader.open(clip.path, clip).info], "tracking": scene.tracks,
+    }  # fmt: skip
+    for stage, items in found.items():
+        scene.save(f"{stage}.npz", items)
+        report = StageReport(backend="fuzz")
+        scene.record(stage, clip, report, seconds=0, code_version=__version__)
+    (scene.path / "tracks.json").write_text(text)
     return ["tracks", "scene", "--keep", "1"]

@@ -106,7 +106,7 @@ def _read_entries(scene: Scene) -> list[dict[str, Any]] | None:
     path = scene.path / FILE
     if not path.exists():
         return None
-    wanted = f"expected in {path} a list of people, each with id, keep and merge_into; got"
+    wanted = f"expected in {path} a list of people, each with id, keep, merge_into, name; got"
     todo = "correct it, or delete it for everybody"
     try:
         entries = read_json(path)
@@ -118,6 +118,8 @@ def _read_entries(scene: Scene) -> list[dict[str, Any]] | None:
             and type(entry.get("id")) is int
             and isinstance(entry.get("keep", True), bool)
             and (entry.get("merge_into") is None or type(entry["merge_into"]) is int)
+            and isinstance(name := entry.get("name", ""), str)
+            and name.isprintable()  # half of a letter crashes OpenCV
         ):
             raise InputError(f"{wanted} {json.dumps(entry)[:80]}; {todo}")
     if not isinstance(entries, list) or len({e["id"] for e in entries}) < len(entries):

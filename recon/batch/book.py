@@ -100,7 +100,8 @@ class Book:
             ]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StaleSceneError(
-                f"expected a readable {file} of this version, got: {error!r}; use another --out"
+                f"expected a readable {file} of this version, got: {type(error).__name__} "
+                f"{error}; use another --out"
             ) from error
         return cls(out, {entry.video: entry for entry in entries})
 

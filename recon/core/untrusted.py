@@ -65,8 +65,8 @@ def check_archive(archive: zipfile.ZipFile, limit: int) -> None:
     unpacked = sum(member.file_size for member in members)
     if unpacked > limit or len(members) > _MAX_MEMBERS:
         raise ValueError(
-            f"it would unpack to {unpacked / 1e9:.1f} GB in {len(members)} parts, "
-            f"more than {limit / 1e9:.1f} GB"
+            f"it would unpack to {unpacked / 1e6:.0f} MB in {len(members)} parts, "
+            f"more than {limit / 1e6:.0f} MB"
         )
     for member in members:
         check_packing(member)
@@ -142,6 +142,8 @@ def check_manifest(manifest: Any) -> None:
                 raise ValueError(f"stage {name}: a decision has other fields")
         if not all(isinstance(text, str) for text in record["warnings"]):
             raise ValueError(f"stage {name}: a warning is no text")
+        shown = [text for decision in record["decisions"] for text in decision.values()]
+        "".join((*shown, *record["warnings"], record["backend"])).encode()  # no half of a letter
     outputs = manifest.get("outputs", {})
     if not isinstance(outputs, dict):
         raise ValueError("outputs are no table")
@@ -154,6 +156,7 @@ def check_manifest(manifest: Any) -> None:
             raise ValueError(f"{key} is no table")
     if "imported" in manifest:
         check_kinds("imported", manifest["imported"], {"from": str})
+        manifest["imported"]["from"].encode()
 
 
 _RECORD: dict[str, Any] = {

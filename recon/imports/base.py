@@ -102,7 +102,7 @@ def field(data: Mapping[str, Any], name: str, shape: tuple[int | None, ...], pat
             "named with --from?"
         )
     try:
-        array = np.asarray(data[name], dtype=float)
+        array = np.asarray(data[name]).astype(float, casting="same_kind", copy=False)
         check_array(name, array, shape)
     except (InputError, TypeError, ValueError) as error:
         raise InputError(f"{path}: {error}; give the file that the program wrote") from error

@@ -95,7 +95,7 @@ class _Plain:
             value = value.detach().cpu().numpy()
         self._left -= getattr(value, "nbytes", _ITEM_BYTES)
         if self._left < 0:
-            raise InputError(f"content that unpacks to more than {self._room / 1e9:.1f} GB")
+            raise InputError(f"content that unpacks to more than {self._room / 1e6:.0f} MB")
         if isinstance(value, dict):
             return {key: self.of(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):

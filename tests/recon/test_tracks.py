@@ -153,6 +153,7 @@ def test_a_bad_choice_leaves_everything(scene: Scene, choice: dict[str, Any], me
 
 @pytest.mark.parametrize(
     "text", ["{", "{}", "[3]", '[{"keep": true}]', '[{"id": 1}, {"id": 1}]',
+             '[{"id": 1, "name": [1]}]', '[{"id": 1, "name": "\\ud800"}]',
              '[{"id": 1, "keep": "no"}]', '[{"id": 1, "merge_into": "2"}]'],
 )  # fmt: skip
 def test_a_file_that_makes_no_sense_is_one_line(scene: Scene, text: str) -> None:

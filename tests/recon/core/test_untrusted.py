@@ -156,6 +156,12 @@ EVIL_MANIFESTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "a decision with more": lambda m: m["stages"]["body"].update(
         decisions=[{"name": "a", "value": "b", "why": "c", "x": "d"}]
     ),
+    "half of a letter in a warning": lambda m: m["stages"]["body"].update(warnings=["\ud800"]),
+    "half of a letter in a decision": lambda m: m["stages"]["body"].update(
+        decisions=[{"name": "a", "value": "\ud800", "why": "c"}]
+    ),
+    "half of a letter in a back-end": lambda m: m["stages"]["body"].update(backend="\ud800"),
+    "half of a letter in an import": lambda m: m.update(imported={"from": "\ud800"}),
     "warnings that are no text": lambda m: m["stages"]["body"].update(warnings=[{}]),
     "a video of another kind": lambda m: m.update(video="x"),
     "an import of another kind": lambda m: m.update(imported={}),
