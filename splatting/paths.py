@@ -104,7 +104,8 @@ def _before(
     """Cameras turned by `turn` (T,) about the axis from the middlemost camera to the focus.
 
     Args:
-        radius: (T,) in spreads of the cameras. ahead: (T,) in distances to the focus.
+        radius: (T,) in spreads of the cameras across that axis. ahead: (T,) in distances to the
+            focus.
     """
     Ts = _checked(Ts_world_camera)
     centres, focus = Ts[:, :3, 3], focus_of(Ts)
@@ -112,9 +113,10 @@ def _before(
     middle = centres[off.argmin()]
     distance = float(np.linalg.norm(focus - middle))
     base = look_at(middle[None], focus, _up(Ts))[0]
+    sideways = np.linalg.norm((centres - middle) @ base[:3, :2], axis=1)
     # Cameras that went all around would make a circle around everything.
     least, most = (share * distance for share in SPREADS)
-    spread = float(np.clip(np.percentile(off, 80), least, most))
+    spread = float(np.clip(np.percentile(sideways, 80), least, most))
     across = np.cos(turn)[:, None] * base[:3, 0] + np.sin(turn)[:, None] * base[:3, 1]
     onward = np.broadcast_to(ahead, turn.shape)[:, None] * distance * base[:3, 2]
     return look_at(middle + spread * radius[:, None] * across + onward, focus, -base[:3, 1])

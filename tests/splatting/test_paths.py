@@ -84,6 +84,16 @@ def test_a_spiral_goes_in_and_circles_keep_their_distance() -> None:
     assert np.ptp(flat) < 0.1
 
 
+def test_circles_of_a_camera_that_walked_ahead_stay_near_its_path() -> None:
+    """What is far above and beside the path was seen from too far away, or never."""
+    Ts = np.tile(arc(90, 3)[1], (30, 1, 1))
+    ahead = Ts[0, :3, 2].copy()
+    Ts[:, :3, 3] += np.linspace(-10, 0, 30)[:, None] * ahead
+    offsets = circles(Ts, 60)[:, :3, 3] - Ts[0, :3, 3]
+    away = np.linalg.norm(offsets - (offsets @ ahead)[:, None] * ahead, axis=1)
+    assert 0.1 < away.max() < 1.5
+
+
 def test_paths_that_face_forward_need_no_parallax() -> None:
     Ts = arc(90, 5)
     Ts[:, :3, 3] = Ts[0, :3, 3]  # turned on the spot
