@@ -94,11 +94,15 @@ def _finite(value: float) -> float | None:
 
 
 def figures(result: dict[str, Any]) -> str:
-    """The measures in words."""
-    text = f"PSNR {result['psnr']:.2f} dB, SSIM {result['ssim']:.3f}"
+    """The measures in words, as far as there are any: black pictures, say, have no finite PSNR."""
+    parts = [f"SSIM {result['ssim']:.3f}"]
+    if result["psnr"] is not None:
+        parts.insert(0, f"PSNR {result['psnr']:.2f} dB")
     if result["held_out_psnr"] is not None:
-        text += f"; held-out frames {result['held_out_psnr']:.2f} dB"
-    return f"{text}; motion {result['flow_px']:.2f} px off optical flow"
+        parts.append(f"held-out frames {result['held_out_psnr']:.2f} dB")
+    if result["flow_px"] is not None:
+        parts.append(f"motion {result['flow_px']:.2f} px off optical flow")
+    return ", ".join(parts)
 
 
 # Pictures ----------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ def score(
 
 def flow_error(video: VideoGaussians, clip: Clip, *, gap: int = 1, backend: str = "auto") -> float:
     """Median length, px, of the blended motion's difference from optical flow between frames
-    `gap` apart, where the flow there and back agrees."""
+    `gap` apart, where the flow there and back agrees; NaN where it does nowhere."""
     errors = []
     for (a, b), flow in clip_flow(clip.images, (gap,)).items():
         times = float(clip.times[a]), float(clip.times[b])
@@ -47,4 +47,5 @@ def flow_error(video: VideoGaussians, clip: Clip, *, gap: int = 1, backend: str 
         sure = flow.sure & drawn.covered.cpu().numpy()
         difference = drawn.motion.cpu().numpy() - flow.moved.astype(np.float32)
         errors.append(np.linalg.norm(difference, axis=-1)[sure])
-    return float(np.median(np.concatenate(errors)))
+    found = np.concatenate(errors)
+    return float(np.median(found)) if len(found) else float("nan")

@@ -84,6 +84,18 @@ def test_a_scene_gives_its_people_and_its_depth(tmp_path: Path) -> None:
     assert abs(np.median(z[people]) - pelvis) < 0.5
 
 
+@pytest.mark.parametrize("shown", ["black", "noise"])
+def test_what_cannot_be_followed_is_shown_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], shown: str
+) -> None:
+    pictures = np.random.default_rng(0).integers(0, 255, (8, 56, 72, 3)).astype(np.uint8)
+    images = list(pictures if shown == "noise" else np.zeros_like(pictures))
+    video, out = write_clip(tmp_path / "clip.mp4", images=images), tmp_path / "out"
+    assert call(["splat", video, "--video", "-o", out, "--stereo", "0", "--sway", "0", *SHORT]) == 0
+    assert "SSIM" in capsys.readouterr().out
+    assert film(out / "reconstruction.mp4") == (8, 72, 56)
+
+
 def test_a_stopped_training_leaves_an_earlier_result_as_it_was(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
