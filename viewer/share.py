@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from itertools import pairwise
 
@@ -14,7 +14,7 @@ from recon.core.geometry import Array
 from recon.core.stage import Progress, no_progress
 from viewer.splats import HOST, PORT
 from viewer.web import close_server, look_first, open_server
-from viewer.web_world import WebContent, WebWorld
+from viewer.web_world import MOST_SPLATS, WebContent, WebWorld
 
 MEGABYTE = 1_000_000
 GRAIN = 2.0**-13
@@ -31,16 +31,20 @@ class Detail:
     Args:
         fps: moments a second at most, None for all. num_faces: of every body at most, None for
             all. pictures: seconds between the video's pictures at least, infinite for none.
+        num_splats: Gaussians of the place at most. avatars: whether people are shown as theirs.
     """
 
     fps: float | None = None
     num_faces: int | None = None
     pictures: float = 0.0
+    num_splats: int = MOST_SPLATS
+    avatars: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class SharedPage:
-    """A page and what is in it: moments out of frames, moments a second, faces of a body."""
+    """A page and what is in it: moments out of frames, moments a second, faces of a body, pictures
+    of the video, Gaussians of the place, and people shown as avatars."""
 
     html: str
     num_moments: int
@@ -48,25 +52,34 @@ class SharedPage:
     rate: float
     num_faces: int
     num_pictures: int
+    num_splats: int
+    num_avatars: int
 
     @property
     def words(self) -> str:
         """What is in it, in one phrase."""
-        return (
+        words = (
             f"{len(self.html) / MEGABYTE:.1f} MB: {self.num_moments} of {self.num_frames} frames "
             f"({self.rate:.3g} a second), {self.num_faces} faces a body, {self.num_pictures} "
             "pictures of the video"
         )
+        if self.num_splats or self.num_avatars:
+            words += f", {self.num_splats} Gaussians, {self.num_avatars} avatars"
+        return words
 
 
 def details(fps: float | None) -> Iterator[Detail]:
     """From everything to little, what a file may hold; `fps` caps the moments a second."""
-    for rate, num_faces, pictures in (
-        (None, None, 0.0), (None, 12_000, 0.2), (25.0, 8_000, 0.5), (15.0, 5_000, 1.0),
-        (10.0, 3_000, 2.0), (5.0, 1_500, np.inf),
+    for rate, num_faces, pictures, num_splats, avatars in (
+        (None, None, 0.0, MOST_SPLATS, True), (None, 12_000, 0.2, 100_000, True),
+        (25.0, 8_000, 0.5, 50_000, True), (15.0, 5_000, 1.0, 25_000, True),
+        (10.0, 3_000, 2.0, 12_000, False), (5.0, 1_500, np.inf, 0, False),
     ):  # fmt: skip
         slower = rate if fps is None or (rate is not None and rate < fps) else fps
-        yield Detail(fps=slower, num_faces=num_faces, pictures=pictures)
+        yield Detail(
+            fps=slower, num_faces=num_faces, pictures=pictures, num_splats=num_splats,
+            avatars=avatars,
+        )  # fmt: skip
 
 
 def share(
@@ -105,14 +118,13 @@ def record(content: WebContent, detail: Detail, progress: Progress = no_progress
     times = content.world.times
     moments = spaced(range(len(times)), times, 1 / detail.fps if detail.fps else 0.0)
     kept = spaced(sorted(content.pictures), times, detail.pictures)
-    thinned = WebContent(
-        world=content.world, pictures={f: content.pictures[f] for f in kept},
-        confidence=content.confidence, splats=content.splats,
-    )  # fmt: skip
+    thinned = replace(content, pictures={f: content.pictures[f] for f in kept})
     server = open_server(host=HOST, port=PORT, label=content.world.name)
     try:
-        world = WebWorld(server.scene, thinned, num_faces=detail.num_faces, grain=GRAIN,
-                         avatars=False)  # fmt: skip
+        world = WebWorld(
+            server.scene, thinned, num_faces=detail.num_faces, grain=GRAIN,
+            num_splats=detail.num_splats, avatars="carried" if detail.avatars else "meshes",
+        )  # fmt: skip
         look_first(server, content.world, largest=LARGEST_START)
         serializer = server.get_scene_serializer()
         for k, (before, frame) in enumerate(pairwise(moments), start=2):
@@ -126,12 +138,13 @@ def record(content: WebContent, detail: Detail, progress: Progress = no_progress
     finally:
         close_server(server)
     assert _TITLE in html
+    num_avatars = len(content.splats.people) if content.splats and detail.avatars else 0
     span = float(times[moments[-1]] - times[moments[0]])
     return SharedPage(
         html=html.replace(_TITLE, f"<title>{escape(content.world.name)}</title>"),
         num_moments=len(moments), num_frames=len(times),
         rate=(len(moments) - 1) / span if span > 0 else 0.0, num_faces=world.num_faces,
-        num_pictures=len(kept),
+        num_pictures=len(kept), num_splats=world.num_splats, num_avatars=num_avatars,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from viewer.bones import BoneMesh
 from viewer.marks import contacts
 from viewer.screenshot import CAMERA_COLOR
 from viewer.splats import splat_arrays
+from viewer.web_avatars import CarriedAvatars, SentAvatars, WebAvatars
 from viewer.world import Segments, World, WorldPerson
 
 if TYPE_CHECKING:
@@ -60,12 +61,14 @@ class WebWorld:
     Args:
         api: viser's scene. num_faces: of every body at most, or None for all. grain: what
             positions (metres) and quaternions are rounded to, for small recordings; 0 for none.
-        avatars: whether people who have avatars are shown as such.
+        num_splats: Gaussians of the place at most. avatars: how people who have avatars are shown:
+            sent anew for every moment, carried in parts (for recordings), or as their meshes.
     """
 
     def __init__(
         self, api: SceneApi, content: WebContent, *, num_faces: int | None = None,
-        grain: float = 0, avatars: bool = True,
+        grain: float = 0, num_splats: int = MOST_SPLATS,
+        avatars: Literal["sent", "carried", "meshes"] = "sent",
     ) -> None:  # fmt: skip
         self.content, self.world, self._api = content, content.world, api
         self._grain = grain
@@ -76,8 +79,9 @@ class WebWorld:
         self._pictures, self._picture = sorted(content.pictures), -1
         self._add_surroundings()
         self._add_camera()
+        self._avatars: WebAvatars | None = None
         if content.splats is not None:
-            self._add_splats(content.splats, avatars=avatars)
+            self._add_splats(content.splats, num_splats, avatars)
         self.people = [
             _WebPerson(
                 api,
@@ -100,6 +104,11 @@ class WebWorld:
     def num_faces(self) -> int:
         """Of the finest body, 0 where nobody is."""
         return max((len(person.mesh.faces) for person in self.people), default=0)
+
+    @property
+    def num_splats(self) -> int:
+        """Gaussians of the place."""
+        return sum(len(node.centers) for node in self._nodes["splats"])
 
     def show(self, frame: int) -> None:
         """Moves everything to a video frame, 0 to T - 1."""
@@ -177,32 +186,28 @@ class WebWorld:
             )  # fmt: skip
             self._keep("points", cloud)
 
-    def _add_splats(self, stage: SplatStage, *, avatars: bool) -> None:
+    def _add_splats(self, stage: SplatStage, num_splats: int, avatars: str) -> None:
         place = stage.place()
-        if place is not None:
-            node = self._api.add_gaussian_splats("/splats", *splat_arrays(most_seen(place)))
-            self._keep("splats", node)
-        for frame in range(len(self.world.times)) if stage.people and avatars else ():
-            people = stage.cast(frame)
-            if people is not None:
-                node = self._api.add_gaussian_splats("/avatars", *splat_arrays(people))
-                self._keep("avatars", node)
-                return
+        if place is not None and num_splats:
+            shown = most_seen(place, num_splats)
+            self._keep("splats", self._api.add_gaussian_splats("/splats", *splat_arrays(shown)))
+        if avatars == "sent":
+            self._avatars = SentAvatars(self._api, stage, self.world)
+        elif avatars == "carried":
+            self._avatars = CarriedAvatars(self._api, stage, self.world, grain=self._grain)
+        if self._avatars is not None:
+            self._nodes["avatars"] += self._avatars.nodes
 
     def _show_avatars(self) -> None:
         """Avatars at the present frame, in place of their people's meshes."""
         stage = self.content.splats
-        if stage is None or not self._nodes["avatars"]:
+        if stage is None or self._avatars is None:
             return
         shown = self._shown["avatars"]
         for person in self.people:
             hidden = shown and person.track_id in stage.people
             person.mesh.visible = self._shown["meshes"] and not hidden
-        people = stage.cast(self._frame, self._away) if shown else None
-        (node,) = self._nodes["avatars"]
-        node.visible = people is not None
-        if people is not None:
-            node.set_gaussians(*splat_arrays(people))
+        self._avatars.show(self._frame, self._away if shown else stage.people)
 
     def _frustum_scale(self, depth: float) -> float:
         """Viser's measure of a pyramid `depth` long: the cube root of its volume."""
@@ -293,11 +298,7 @@ def most_seen(cloud: SplatCloud, count: int = MOST_SPLATS) -> SplatCloud:
         return cloud
     # The area of a Gaussian's mean shadow grows as the determinant to the power 1/3.
     cover = cloud.opacities * np.cbrt(np.maximum(np.linalg.det(cloud.covariances), 0))
-    kept = np.sort(np.argsort(-cover, kind="stable")[:count])
-    return SplatCloud(
-        means=cloud.means[kept], covariances=cloud.covariances[kept], colors=cloud.colors[kept],
-        opacities=cloud.opacities[kept],
-    )  # fmt: skip
+    return cloud.rows(np.sort(np.argsort(-cover, kind="stable")[:count]))
 
 
 def _line_points(segments: Segments) -> np.ndarray:

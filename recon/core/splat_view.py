@@ -33,6 +33,13 @@ class SplatCloud:
         check_array("colors", self.colors, (count, 3))
         check_array("opacities", self.opacities, (count,))
 
+    def rows(self, kept: np.ndarray) -> SplatCloud:
+        """Some of them, in this order: indices or a mask."""
+        return SplatCloud(
+            means=self.means[kept], covariances=self.covariances[kept], colors=self.colors[kept],
+            opacities=self.opacities[kept],
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class SplatPicture:

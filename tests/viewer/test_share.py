@@ -2,6 +2,8 @@
 
 import base64
 import re
+from collections.abc import Set
+from dataclasses import replace
 from itertools import pairwise
 
 import cv2
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 from recon.core.errors import InputError
+from recon.core.splat_view import SplatCloud
 from tests.synthetic import make_scene
 from viewer.share import Detail, details, record, share, spaced
 from viewer.web_world import WebContent
@@ -71,12 +74,47 @@ def test_less_goes_in_until_it_fits_and_it_says_what(content, monkeypatch):
         share(content, max_mb=0.5)
 
 
+class Gaussians:
+    """A place of a hundred Gaussians, and person 1 as one."""
+
+    people = frozenset({1})
+
+    def _cloud(self, count):
+        return SplatCloud(
+            means=np.random.default_rng(count).normal(size=(count, 3)),
+            covariances=np.tile(0.01 * np.eye(3), (count, 1, 1)),
+            colors=np.full((count, 3), 0.5), opacities=np.full(count, 0.9),
+        )  # fmt: skip
+
+    def place(self):
+        return self._cloud(100)
+
+    def cast(self, frame, without: Set[int] = frozenset()):
+        return None if 1 in without else self._cloud(1)
+
+    def picture(self, frame, T_world_camera, K, size):
+        raise AssertionError("a browser draws for itself")
+
+
+@pytest.mark.parametrize(("num_splats", "avatars"), [(1000, True), (40, True), (0, False)])
+def test_gaussians_go_in_as_far_as_is_asked(content, num_splats, avatars):
+    page = record(
+        replace(content, splats=Gaussians()), Detail(num_splats=num_splats, avatars=avatars)
+    )
+    sent = [m for _, m in recording(page.html)[0] if m["type"] == "GaussianSplatsMessage"]
+    names = {m["name"] for m in sent}
+    assert ("/splats" in names) == (num_splats > 0) and ("/avatar 1/0" in names) == avatars
+    words = f"{min(num_splats, 100)} Gaussians, {int(avatars)} avatars"
+    assert (words in page.words) == (num_splats > 0)
+
+
 def test_every_step_holds_less_and_none_goes_faster_than_asked():
     for fps in (None, 12.0, 100.0):
         steps = list(details(fps))
         for more, less in pairwise(steps):
             assert (less.fps or 1e9) <= (more.fps or 1e9) and less.pictures >= more.pictures
             assert (less.num_faces or 1e9) <= (more.num_faces or 1e9)
+            assert less.num_splats <= more.num_splats and less.avatars <= more.avatars
         assert all((step.fps or 1e9) <= (fps or 1e9) for step in steps)
 
 

@@ -175,6 +175,23 @@ def test_avatars_take_the_place_of_their_people(world, server):
     assert len(server.scene.get_handle_by_name("/splats").centers) == 3
 
 
+def test_in_recordings_avatars_are_sent_once_and_carried(world, server):
+    web = WebWorld(
+        server.scene, WebContent(world=world, splats=Actors()), grain=2.0**-13, avatars="carried"
+    )
+    for frame in (5, 11):
+        web.show(frame)
+        assert not visible(server, "/person 1/body/mesh") and visible(server, "/avatar 1")
+        part = server.scene.get_handle_by_name("/avatar 1/0")
+        np.testing.assert_allclose(part.centers, [[0.0, 0.0, 0.0]])
+        np.testing.assert_allclose(part.position, [frame, 0.0, 1.0])
+    web.show(15)
+    assert not visible(server, "/avatar 1")
+    web.show(5)
+    web.set_person(1, False)
+    assert not visible(server, "/avatar 1")
+
+
 def test_of_too_many_gaussians_those_that_cover_most_are_kept():
     sizes, opacities = np.array([1.0, 3.0, 2.0, 3.0]), np.array([0.9, 0.9, 0.9, 0.01])
     cloud = SplatCloud(
