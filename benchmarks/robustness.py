@@ -108,7 +108,7 @@ def _option_cases(clip: Path, folder: Path) -> Iterator[Case]:
         "--body-model skel": "--body-model",
         "--body-model smplx": "--body-model-path",
         "--body-model smplx --body-model-path nowhere": "nowhere",
-        "--formats npz fbx": "fbx",
+        "--formats npz dae": "dae",
         "--stages video,bodies": "bodies",
         "--force bodies": "bodies",
         "--bogus": "--bogus",
@@ -179,7 +179,7 @@ def _scene_cases(clip: Path, finished: Path, folder: Path) -> Iterator[Case]:
     yield Case(name="export: unfinished", args=export(unfinished, "npz"), refused="has not run")
     picture = ["--screenshot", folder / "a.png"]
     yield Case(name="view: unfinished", args=["view", unfinished, *picture], refused="has not run")
-    yield Case(name="export: unknown format", args=export(finished, "npz", "fbx"), refused="fbx")
+    yield Case(name="export: unknown format", args=export(finished, "npz", "dae"), refused="dae")
     yield Case(name="export: no scene", args=export(folder / "nowhere", "npz"), refused="nowhere")
     formats = ("npz", "bvh", "glb", "tum", "colmap", "topview", "overlay")
     yield Case(name="export: all but meshes", args=export(finished, *formats))
@@ -249,10 +249,13 @@ def _outcome(case: Case) -> Row:
     if case.shell:
         spaces = ["unshare", "--user", "--map-root-user", "--mount", "--net"]
         command = [*spaces, "sh", "-c", f'{case.shell} && exec "$@"', "sh", *command]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=_LIMIT_SECONDS,
-        env=os.environ | case.env, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=_LIMIT_SECONDS,
+            env=os.environ | case.env, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as hang:
+        done = subprocess.CompletedProcess(command, -signal.SIGKILL, "", str(hang))
     problem = _problem(case, done)
     if problem:
         print(f"--- {case.name}: {problem}\n{done.stderr[-2000:]}", file=sys.stderr)

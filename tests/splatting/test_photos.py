@@ -69,6 +69,8 @@ SPOILED = {
     "cut": lambda data: data[: len(data) // 2],
     "claims too many": lambda data: struct.pack("<Q", 2**40) + data[8:],
     "last one claims a terabyte": lambda data: data[:-8] + struct.pack("<Q", 2**36),
+    "last one claims all there is": lambda data: data[:-8] + struct.pack("<Q", 2**63),
+    "last one claims 4 billion images": lambda data: data[:-20] + b"\xff" * 4 + data[-16:],
 }
 
 
@@ -78,6 +80,9 @@ SPOILED = {
         *product(("cameras", "images", "points3D", "rigs", "frames"), ("cut", "claims too many")),
         ("images", "last one claims a terabyte"),
         ("points3D", "last one claims a terabyte"),
+        ("images", "last one claims all there is"),
+        ("points3D", "last one claims all there is"),
+        ("frames", "last one claims 4 billion images"),
     ],
 )
 def test_a_damaged_colmap_model_is_refused_and_takes_no_memory(
