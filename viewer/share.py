@@ -14,6 +14,7 @@ from recon.core.geometry import Array
 from recon.core.stage import Progress, no_progress
 from viewer.splats import HOST, PORT
 from viewer.web import close_server, look_first, open_server
+from viewer.web_plots import drawn_plots
 from viewer.web_world import MOST_SPLATS, WebContent, WebWorld
 
 MEGABYTE = 1_000_000
@@ -21,7 +22,7 @@ GRAIN = 2.0**-13
 """Metres, and parts of a quaternion: 0.06 mm of rounding, and numbers that pack well."""
 LARGEST_START = 15.0
 """Metres that the first view holds: nobody follows who goes out of it."""
-_TITLE = "<title>Viser</title>"
+_TITLE, _END = "<title>Viser</title>", "</body>"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,15 +138,22 @@ def record(content: WebContent, detail: Detail, progress: Progress = no_progress
         html = serializer.as_html()
     finally:
         close_server(server)
-    assert _TITLE in html
+    assert _TITLE in html and _END in html
     num_avatars = len(content.splats.people) if content.splats and detail.avatars else 0
     span = float(times[moments[-1]] - times[moments[0]])
     return SharedPage(
-        html=html.replace(_TITLE, f"<title>{escape(content.world.name)}</title>"),
+        html=_dressed(html, content),
         num_moments=len(moments), num_frames=len(times),
         rate=(len(moments) - 1) / span if span > 0 else 0.0, num_faces=world.num_faces,
         num_pictures=len(kept), num_splats=world.num_splats, num_avatars=num_avatars,
     )  # fmt: skip
+
+
+def _dressed(html: str, content: WebContent) -> str:
+    """The page under the scene's name, with its plots."""
+    head, end, tail = html.rpartition(_END)
+    title = f"<title>{escape(content.world.name)}</title>"
+    return head.replace(_TITLE, title) + drawn_plots(content) + end + tail
 
 
 def spaced(frames: range | list[int], times: Array, seconds: float) -> list[int]:

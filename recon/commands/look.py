@@ -75,8 +75,8 @@ class Serve:
 class Share:
     """Write a scene as one HTML file that plays in any browser, without a server.
 
-    All frames, bodies in full and 5 pictures of the video a second, as far as they fit the size;
-    else less of each, which is said.
+    All frames, bodies in full, avatars, splats, curves over time and 5 pictures of the video a
+    second, as far as they fit the size; else less of each, which is said.
     """
 
     scene: Positional[Path]

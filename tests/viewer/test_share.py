@@ -61,6 +61,17 @@ def test_it_asks_for_nothing_from_elsewhere_and_names_the_scene_safely(content):
     assert not re.search(r'<(script|link|img)[^>]+(src|href)="(?!data:)', head)
 
 
+def test_it_has_everybodys_curves(content):
+    confidence = {1: np.linspace(0.2, 0.9, len(content.world.times))}
+    html = record(replace(content, confidence=confidence), Detail()).html
+    drawn = html[html.index('<details id="plots">') :]
+    assert re.findall("<h4>(.+?)</h4>", drawn) == ["person 1"]
+    assert re.findall("<figcaption>(.+?) <small>", drawn) == [
+        "speed, m/s", "feet standing: left blue, right red", "confidence"
+    ]  # fmt: skip
+    assert len(re.findall('<path class="line"', drawn)) == 4
+
+
 def test_less_goes_in_until_it_fits_and_it_says_what(content, monkeypatch):
     steps = [Detail(), Detail(pictures=0.5)]
     monkeypatch.setattr("viewer.share.details", lambda fps: iter(steps))
