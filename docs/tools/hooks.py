@@ -116,7 +116,7 @@ def _networks() -> str:
 
 
 def _extras() -> str:
-    from recon.doctor import read_requirements
+    from recon.doctor_packages import read_requirements
 
     extras: dict[str, list[str]] = {}
     for requirement in read_requirements():

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from recon import doctor, doctor_command
+from recon import doctor, doctor_command, doctor_packages
 from recon.core.errors import InputError
-from recon.doctor import Finding, Probe, check_ready, examine, probe, read_requirements
+from recon.doctor import Finding, check_ready, examine
+from recon.doctor_packages import Probe, probe, read_requirements
 from tests.recon.test_cli import call
 
 BROKEN = {
@@ -31,7 +32,7 @@ def broken_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_broken_package_is_a_line_and_the_others_are_still_tried(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(doctor, "_SILENT_SECONDS", 2.0)
+    monkeypatch.setattr(doctor_packages, "_SILENT_SECONDS", 2.0)
     probes = probe([*BROKEN, "recon_test_absent"])
     errors = {name: result.error or "" for name, result in probes.items()}
     assert errors["recon_test_fine"] == errors["recon_test_last"] == ""
