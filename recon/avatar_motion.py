@@ -48,8 +48,8 @@ def in_refined_motion(
     """The person in the motion that pictures corrected; feet stand as firmly as they did.
 
     Between pictures corrections are interpolated, and frames far from any stay as they were. A
-    foot in contact moves with the person by one step on the level for the whole contact, so that
-    it slides no more and stands no higher than in the scene.
+    foot in contact goes along by one horizontal shift for the whole contact, so that it slides no
+    more and stands no higher than in the scene.
 
     Args:
         person: in the scene's motion. trained_on: (T,) increasing frame indices of the pictures
@@ -58,7 +58,7 @@ def in_refined_motion(
     from splatting.avatars.motion import corrected
 
     motion, times = person.motion, person.times
-    turns, shifts = corrections.corrections(
+    turns, shifts = corrections.at(
         np.interp(motion.frame_idx, trained_on, np.arange(len(trained_on)))
     )
     share = _share(times, np.interp(trained_on, motion.frame_idx, times))

@@ -78,15 +78,16 @@ class RefinedMotion:
         return BodyPoses(root=root, rotations=rotations)
 
     @torch.no_grad()
-    def corrections(self, at: Array) -> tuple[Array, Array]:
-        """Turns (M, 22, 3) of the body's joints, rotation vectors, and shifts (M, 3), metres.
+    def at(self, places: Array) -> tuple[Array, Array]:
+        """The corrections: turns (M, 22, 3) of the body's joints, rotation vectors, and shifts
+        (M, 3), metres.
 
         Args:
-            at: (M,) where they are wanted among the frames 0 to T - 1, such as 2.5.
+            places: (M,) where they are wanted among the frames 0 to T - 1, such as 2.5.
         """
         known = np.arange(len(self))
         turns, shifts = (
-            np.stack([np.interp(at, known, column) for column in table.weight.cpu().numpy().T], 1)
+            np.stack([np.interp(places, known, c) for c in table.weight.cpu().numpy().T], axis=1)
             for table in (self.turns, self.shifts)
         )
         return turns.reshape(-1, NUM_TURNED, 3), shifts

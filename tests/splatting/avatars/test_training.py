@@ -158,7 +158,7 @@ def test_corrections_between_frames_are_interpolated() -> None:
         motion.shifts.weight[:, 2] = torch.arange(len(photos), dtype=torch.float32)
         motion.turns.weight[:, 1] = 0.1
     poses = BodyPoses(root=np.zeros((1, 3)), rotations=photos.poses.rotations[:1])
-    between = corrected(poses, *motion.corrections(np.array([2.5])))
+    between = corrected(poses, *motion.at(np.array([2.5])))
     np.testing.assert_allclose(between.root, [[0, 0, 2.5]])
     turned = photos.poses.rotations[0, 0] @ rotvec_to_matrix(np.array([0, 0.1, 0]))
     np.testing.assert_allclose(between.rotations[0, 0], turned, atol=1e-6)
