@@ -13,7 +13,7 @@ import numpy as np
 
 from recon.core.camera import Intrinsics
 from recon.core.errors import InputError
-from recon.core.people import PersonTrack
+from recon.core.people import PersonTrack, row_at
 from recon.core.scene import Scene
 from recon.core.video import Frame
 from recon.options_video import VideoSplatOptions
@@ -126,9 +126,8 @@ def _masks(track: PersonTrack, rows: np.ndarray, size: tuple[int, int], scale: f
     """(T, H, W) bool where one person is seen, and a little around: an edge left to the background
     would stay behind as a dark line in other views."""
     out = np.zeros((len(rows), size[1], size[0]), bool)
-    row_of = {int(frame): row for row, frame in enumerate(track.frame_idx)}
     for k, frame in enumerate(rows.tolist()):
-        if frame in row_of:
-            mask = track.masks.render(row_of[frame], height=size[1], width=size[0], scale=scale)
+        if (row := row_at(track.frame_idx, frame)) is not None:
+            mask = track.masks.render(row, height=size[1], width=size[0], scale=scale)
             out[k] = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     return out

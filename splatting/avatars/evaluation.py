@@ -50,7 +50,8 @@ def score(
         photo, person = cut_out(photos, i)
         colour = draw(avatar.posed(photos.poses, i), photos, i, backend=backend)
         if photos.ignored is not None:
-            colour[torch.from_numpy(photos.ignored[i])] = photo[torch.from_numpy(photos.ignored[i])]
+            ignored = torch.from_numpy(photos.ignored[i])
+            colour[ignored] = photo[ignored]
         figures = {"psnr": psnr(colour, photo), "ssim": float(ssim(colour, photo))}
         if person.any():
             figures["psnr_person"] = psnr(colour[person], photo[person])
