@@ -14,6 +14,8 @@ F = np.float32
 CHUNK = 256
 POSE = 12
 BLUR, LEAST_SHARE, ONE, TWO, HALF = F(BLUR_PX2), F(1e-12), F(1), F(2), F(0.5)
+MOST_DET = F(1e36)
+"""px⁴: wider Gaussians, of a billion pixels, leave the range of float32 and are not drawn."""
 
 
 @njit(fastmath=True)
@@ -108,7 +110,7 @@ def project(means, quats, scales, opacities, sh, T, K, width, height, antialiase
             opacity = opacities[i]
             if antialiased:
                 opacity *= np.sqrt(max(det_sharp / det, LEAST_SHARE))
-            if not (det > 0 and opacity >= F(MIN_ALPHA)):
+            if not (0 < det < MOST_DET and opacity >= F(MIN_ALPHA)):
                 continue
             power = np.log(opacity / F(MIN_ALPHA))
             sigmas = np.sqrt(TWO * power)

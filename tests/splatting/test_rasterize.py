@@ -133,6 +133,19 @@ def test_a_near_opaque_gaussian_hides_what_is_behind() -> None:
     assert centre[1] < 0.01
 
 
+@pytest.mark.parametrize("factor", [1e9, 1e12, 1e30])
+def test_gaussians_too_wide_for_float32_are_left_out(factor: float) -> None:
+    few = cloud(40)
+    half = torch.cat((torch.full((20, 1), factor), torch.ones(20, 1)))
+    drawn, grads = gradients(replace(few, scales=few.scales * half), "numba", "classic",
+                             torch.float32)  # fmt: skip
+    rest = Gaussians(**{name: getattr(few, name)[20:] for name in NAMES})
+    alone, _ = gradients(rest, "numba", "classic", torch.float32)
+    assert torch.equal(drawn.radii_px[:, 20:], alone.radii_px)
+    assert torch.equal(drawn.colour, alone.colour)
+    assert all(grad.isfinite().all() for grad in grads.values())
+
+
 def test_threads_and_repeats_give_the_same_bits() -> None:
     import numba
 
