@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from recon.core.errors import InputError, ReconError
@@ -70,18 +69,15 @@ def wanted_frames(info: VideoInfo, pictures_per_second: float) -> list[int]:
 
 
 def _pictures(scene: Scene, rate: float, most_width: int) -> dict[int, bytes]:
+    from recon.export.draw import small_jpeg
     from recon.export.overlay import open_frames
 
     wanted = set(wanted_frames(scene.video, rate))
     out: dict[int, bytes] = {}
     for frame in open_frames(scene) if wanted else ():
         if frame.index in wanted:
-            height, width = frame.image.shape[:2]
-            scale = min(1.0, most_width / width)
-            size = max(1, round(scale * width)), max(1, round(scale * height))
-            small = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
-            quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-            out[frame.index] = cv2.imencode(".jpg", small[..., ::-1], quality)[1].tobytes()
+            scale = most_width / frame.image.shape[1]
+            out[frame.index] = small_jpeg(frame.image, scale, quality=JPEG_QUALITY)
     return out
 
 

@@ -23,15 +23,14 @@ class FrameStore:
     About 60 kB a frame: two minutes of video are 200 MB.
 
     Raises:
-        InputError: the video is gone or has changed.
+        InputError: the video is gone or has changed. What goes wrong later is told the watcher.
     """
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, watcher: Watcher) -> None:
         from recon.export.overlay import open_frames
 
-        self._source = open_frames(scene)
+        self._source, self._watcher = open_frames(scene), watcher
         self._jpegs: list[bytes] = []
-        self.error: Exception | None = None
         threading.Thread(target=self._read, daemon=True).start()
 
     def at(self, frame: int) -> np.ndarray | None:
@@ -42,16 +41,14 @@ class FrameStore:
         return cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
 
     def _read(self) -> None:
+        from recon.export.draw import small_jpeg
+
         try:
             for frame in self._source:
-                height, width = frame.image.shape[:2]
-                scale = min(1.0, _MOST_HEIGHT / height)
-                size = max(1, round(scale * width)), max(1, round(scale * height))
-                small = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
-                quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-                self._jpegs.append(cv2.imencode(".jpg", small[..., ::-1], quality)[1].tobytes())
+                scale = _MOST_HEIGHT / frame.image.shape[0]
+                self._jpegs.append(small_jpeg(frame.image, scale, quality=_JPEG_QUALITY))
         except (ReconError, OSError) as error:  # the window goes on without the rest
-            self.error = error
+            self._watcher.note(f"The video ends at frame {len(self._jpegs)}: {error}")
 
 
 def window_content(scene: Scene, watcher: Watcher) -> Content:
@@ -64,7 +61,7 @@ def window_content(scene: Scene, watcher: Watcher) -> Content:
 
     world, frames = World.from_scene(scene), None
     try:
-        frames = FrameStore(scene)
+        frames = FrameStore(scene, watcher)
     except ReconError as error:
         watcher.note(f"The video behind the bodies is left out: {error}")
     spreads = {m.track_id: m.body_joint_std for m in scene.camera_motions}

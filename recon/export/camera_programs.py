@@ -23,6 +23,8 @@ from recon.export.options import DEFAULTS, ExportOptions
 PIXELS_PER_METRE = 100.0
 R_AFTEREFFECTS_WORLD: Array = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 """After Effects' axes are x right, y down, z away: (x, y, z) of our world -> (x, -z, y)."""
+_COMPOSITION_FPS = 1.0, 99.0
+"""What After Effects allows."""
 
 _SCRIPT = """\
 // After Effects: File > Scripts > Run Script File.
@@ -61,6 +63,7 @@ def aftereffects_script(
         times: (T,) seconds from the start of the composition.
     """
     k, Ts = intrinsics, placed.Ts_frame_camera
+    fps = float(np.clip(fps, *_COMPOSITION_FPS))  # keyframes stand at their times all the same
     turned = Rotation.from_matrix(R_AFTEREFFECTS_WORLD @ Ts[:, :3, :3])
     positions = Ts[:, :3, 3] @ R_AFTEREFFECTS_WORLD.T * PIXELS_PER_METRE
     return _SCRIPT.format(

@@ -20,6 +20,13 @@ def _fixed(points_px: np.ndarray) -> np.ndarray:
     return np.round((points - 0.5) * (1 << _SHIFT)).astype(np.int32)
 
 
+def small_jpeg(image: np.ndarray, scale: float, *, quality: int) -> bytes:
+    """A picture (H, W, 3) uint8 RGB as JPEG, made smaller but never larger by `scale`."""
+    size = [max(1, round(min(1.0, scale) * side)) for side in image.shape[1::-1]]
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
 def polyline(
     image: np.ndarray,
     points_px: np.ndarray,

@@ -42,6 +42,8 @@ def test_after_effects_script_takes_any_name_and_another_rate(scene, tmp_path):
     path.write_text(text, encoding="utf-8")
     comp = after_effects(path, tmp_path)
     assert comp["name"] == name and comp["fps"] == 24
+    (path,) = export_aftereffects(scene, tmp_path, ExportOptions(fps=240))
+    assert after_effects(path, tmp_path)["fps"] == 99
     (path,) = export_aftereffects(scene, tmp_path, ExportOptions(fps=24))
     comp = after_effects(path, tmp_path)
     camera = next(layer for layer in comp["layers"] if layer["kind"] == "camera")
