@@ -20,12 +20,12 @@ from splatting.rasterize import (
     Drawing,
 )
 
-NUMBERS_AT_ONCE = 2**24
-"""Rows of a picture are drawn together as long as Gaussians times pixels are fewer."""
+TILE = 16
+"""Pixels; squares of a picture are drawn one by one, each with the Gaussians that reach it."""
 
 
 class TorchRasterizer:
-    """Each pixel looks at every Gaussian; memory grows with the Gaussians in strips of rows."""
+    """Each pixel of a tile looks at every Gaussian that reaches the tile."""
 
     def __call__(self, gaussians: Gaussians, cameras: Cameras, *, antialiased: bool) -> Drawing:
         return draw_each(gaussians, cameras, antialiased=antialiased, project=project, blend=blend)
@@ -86,17 +86,23 @@ def blend(splats: Tensor, radii_px: Tensor, size: tuple[int, int]) -> Tensor:
     """The picture (H, W, 5): RGB, alpha and z, front to back."""
     width, height = size
     drawn = torch.nonzero(radii_px > 0)[:, 0]
-    splats = splats[drawn]
-    splats = splats[torch.argsort(splats[:, 9], stable=True)]
-    together = max(1, NUMBERS_AT_ONCE // max(1, width * len(splats)))
-    rows = torch.arange(height, device=splats.device).split(together)
-    # Made again for the backward pass: every Gaussian at every pixel would not fit in memory.
-    return torch.cat([checkpoint(_blend_rows, splats, y, width, use_reentrant=False) for y in rows])
+    order = drawn[torch.argsort(splats[drawn, 9], stable=True)]
+    splats, radii_px = splats[order], radii_px[order]
+    u, v = splats.detach()[:, :2].unbind(-1)
+    strips = []
+    for rows in torch.arange(height, device=splats.device).split(TILE):
+        near = (v + radii_px > rows[0]) & (v - radii_px < rows[-1] + 1)
+        strip = []
+        for columns in torch.arange(width, device=splats.device).split(TILE):
+            reach = near & (u + radii_px > columns[0]) & (u - radii_px < columns[-1] + 1)
+            # Made again for the backward pass: every tile's Gaussians would not fit in memory.
+            strip.append(checkpoint(_tile, splats[reach], rows, columns, use_reentrant=False))
+        strips.append(torch.cat(strip, 1))
+    return torch.cat(strips)
 
 
-def _blend_rows(splats: Tensor, rows: Tensor, width: int) -> Tensor:
+def _tile(splats: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     u, v, a, b, c, opacity, *_ = splats.unbind(-1)
-    columns = torch.arange(width, device=splats.device)
     dx = (columns[:, None] + 0.5) - u
     dy = (rows[:, None, None] + 0.5) - v
     power = -0.5 * (a * dx * dx + c * dy * dy) - b * dx * dy
