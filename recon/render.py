@@ -56,6 +56,11 @@ def find_splats(source: Path) -> tuple[Path, dict[str, Any] | None]:
     Raises:
         InputError: there are none.
     """
+    if not source.exists():
+        raise InputError(
+            f"expected a scene, a folder of recon splat, or a file of Gaussians, got no {source}; "
+            "check the path"
+        )
     file = source
     if source.is_dir():
         folder = default_folder(source) if (source / "scene.json").exists() else source

@@ -13,6 +13,9 @@ from splatting.gaussians import Gaussians
 MAX_GAUSSIANS = 50_000_000
 """12 GB in float32 with colours of degree 3; the largest published scenes have a tenth of it."""
 
+LEAST_QUAT = 1e-18
+"""A quaternion of shorter components has a squared length of zero in float32."""
+
 MAX_EXPANSION = 200
 """Gaussians as dull as can be shrink by less when compressed; a zip bomb by more."""
 
@@ -87,7 +90,7 @@ def check_numbers(what: Path | str, arrays: dict[str, np.ndarray]) -> None:
                 f"delete them, or train again"
             )
     impossible = {
-        "rotations of non-zero length": ~arrays["quats"].any(axis=1, keepdims=True),
+        "rotations of non-zero length": (abs(arrays["quats"]) < LEAST_QUAT).all(1, keepdims=True),
         "scales of zero or more": arrays["scales"] < 0,
         "opacities from 0 to 1": abs(arrays["opacities"][:, None] - 0.5) > 0.5 + 1e-6,
     }

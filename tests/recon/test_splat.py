@@ -373,6 +373,7 @@ def test_rendering_refuses_what_it_cannot_show(
     cut.write_bytes(alone.read_bytes()[:-50])
     cases: list[tuple[list[str | Path], str]] = [
         ([tmp_path / "no.ply"], "no.ply"),
+        ([tmp_path / "mistyped"], "got no "),
         ([tmp_path], "recon splat"),
         ([alone, "--path", "spline"], "--path orbit"),
         ([cut, "--path", "orbit"], "cut.ply"),

@@ -432,6 +432,7 @@ def test_nothing_is_written_of_gaussians_that_are_no_good(tmp_path: Path, suffix
     bad = (
         take(good, slice(None), means=good.means * torch.nan),
         take(good, slice(None), quats=good.quats * 0),
+        take(good, slice(None), quats=good.quats * 1e-30),
         take(good, slice(None), scales=-good.scales),
         take(good, slice(None), opacities=good.opacities + 1),
         take(good, slice(0)),
