@@ -130,12 +130,16 @@ def _option_cases(clip: Path, folder: Path) -> Iterator[Case]:
     yield Case(
         name="doctor: no networks", args=["doctor"], env=no_cache, refused="weights add", shows=True
     )
-    nothing = folder / "no videos"
-    nothing.mkdir()
-    batch = ["batch", nothing, "--out", folder / "batch"]
-    yield Case(name="batch of nothing", args=batch, refused="no videos")
-    (nothing / "bad.mp4").write_text("no video")
-    yield Case(name="batch of a bad video", args=batch, refused="1 that did not", shows=True)
+    nothing, one = folder / "no videos", folder / "a bad video"
+    for place in (nothing, one):
+        place.mkdir()
+    (one / "bad.mp4").write_text("no video")
+    batch = ["--out", folder / "batch"]
+    yield Case(name="batch of nothing", args=["batch", nothing, *batch], refused="no videos")
+    yield Case(
+        name="batch of a bad video", args=["batch", one, *batch], refused="1 that did not",
+        shows=True,
+    )  # fmt: skip
     (folder / "a_file").write_text("not a folder")
     yield Case(
         name="cache is a file",

@@ -20,6 +20,8 @@ _MAX_RATIO = 100
 results pack about 20 to 1 at most, a zip bomb 1000 to 1."""
 _MAX_MEMBERS = 1_000_000
 _MAX_JSON_BYTES = 256_000_000
+_MAX_DIGITS = 300
+"""Longer whole numbers are none that a float can hold."""
 
 
 def read_arrays(path: Path, wanted: re.Pattern[str] | None = None) -> dict[str, np.ndarray]:
@@ -99,14 +101,20 @@ def read_json(path: Path) -> Any:
     """What a JSON file holds.
 
     Raises:
-        OSError; ValueError: it is no JSON, too large, or nested too deep.
+        OSError; ValueError: it is no JSON, too large, nested too deep, or with endless numbers.
     """
     if path.stat().st_size > _MAX_JSON_BYTES:
         raise ValueError(f"it has more than {_MAX_JSON_BYTES / 1e6:.0f} MB")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), parse_int=_integer)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
+
+
+def _integer(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        raise ValueError(f"a number of {len(text)} digits")
+    return int(text)
 
 
 def check_inside(name: Any) -> None:

@@ -96,8 +96,11 @@ def test_json_that_is_too_deep_or_too_large(
         path.write_text(text)
         with pytest.raises(ValueError, match="deep"):
             read_json(path)
-    path.write_text('{"a": [1]}')
-    assert read_json(path) == {"a": [1]}
+    path.write_text(f'{{"a": {"9" * 301}}}')
+    with pytest.raises(ValueError, match="301 digits"):
+        read_json(path)
+    path.write_text('{"a": [1, -9007199254740993, 1e300]}')
+    assert read_json(path) == {"a": [1, -9007199254740993, 1e300]}
     monkeypatch.setattr(untrusted, "_MAX_JSON_BYTES", 5)
     with pytest.raises(ValueError, match="MB"):
         read_json(path)
