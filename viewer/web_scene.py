@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -161,12 +162,13 @@ class ShownScene:
 
     def _add_switches(self) -> None:
         gui, web_world = self._server.gui, self.web_world
+        set_shown, set_person = web_world.set_shown, web_world.set_person
         shown = gui.add_folder("Show")
         self._keep(shown)
         with shown:
             for kind in web_world.kinds:
                 box = gui.add_checkbox(kind, kind not in HIDDEN_AT_FIRST)
-                box.on_update(lambda _, k=kind, b=box: web_world.set_shown(k, b.value))
+                box.on_update(lambda _, k=kind, b=box: self._switch(set_shown, k, b))
         if len(web_world.people) > 1:
             folder = gui.add_folder("People")
             self._keep(folder)
@@ -174,9 +176,13 @@ class ShownScene:
                 for person in web_world.people:
                     track = person.track_id
                     box = gui.add_checkbox(f"person {track}", True)
-                    box.on_update(lambda _, t=track, b=box: web_world.set_person(t, b.value))
+                    box.on_update(lambda _, t=track, b=box: self._switch(set_person, t, b))
         for note in self._content.notes:
             self._keep(gui.add_markdown(f"*{note}*"))
+
+    def _switch(self, show: Callable[[Any, bool], None], what: Any, box: Any) -> None:
+        with self._lock:
+            show(what, box.value)
 
     def _keep(self, *widgets: Any) -> None:
         self._widgets += widgets
