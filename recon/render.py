@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recon.core.checks import MAX_SIDE_PX, check_array, check_poses, check_range
 from recon.core.errors import InputError
 from recon.core.geometry import Array
 from recon.core.scene import Scene
@@ -76,9 +77,14 @@ def find_splats(source: Path) -> tuple[Path, dict[str, Any] | None]:
         record = read_json(path)
         cameras = record["cameras"]
         cameras["Ts_world_camera"] = np.array(cameras["Ts_world_camera"], float)
+        check_array("Ts_world_camera", cameras["Ts_world_camera"], (None, 4, 4))
+        check_poses("Ts_world_camera", cameras["Ts_world_camera"])
         cameras["K"] = np.array(cameras["K"], float).reshape(3, 3)
-        record["width"], record["height"] = int(record["width"]), int(record["height"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        check_array("K", cameras["K"], (3, 3))
+        for side in ("width", "height"):
+            check_range(side, record[side], 1, MAX_SIDE_PX)
+            record[side] = int(record[side])
+    except (InputError, OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"expected what recon splat writes in {path}, got: {type(error).__name__} {error}; "
             "run recon splat again, or move the file away"

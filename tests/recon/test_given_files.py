@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,7 @@ JSONS: dict[str, tuple[Callable[[Path], Any], str]] = {
 @pytest.mark.parametrize(("read", "name"), JSONS.values(), ids=JSONS)
 def test_json(read: Callable[[Path], Any], name: str, tmp_path: Path) -> None:
     make_scene(tmp_path / "s", num_frames=4)
+    (tmp_path / "s" / "splats.ply").touch()
     for text in ("[" * 100_000, '{"a":' * 100_000, "", "[]", "{}", "[[]]", "3", "null", '"text"'):
         if text == "[]" and name == "tracks.json":
             continue  # nobody: that is a list
@@ -90,6 +92,25 @@ def test_json(read: Callable[[Path], Any], name: str, tmp_path: Path) -> None:
     (tmp_path / "s" / name).write_bytes(b'{"a": "\xff"}')
     with pytest.raises(ReconError, match=name):
         read(tmp_path / "s")
+
+
+def test_cameras_of_splats_that_cannot_be(tmp_path: Path) -> None:
+    def found(**changed: Any) -> dict[str, Any]:
+        cameras = {"K": np.eye(3).tolist(), "Ts_world_camera": [np.eye(4).tolist()] * 2}
+        record: dict[str, Any] = {"width": 64, "height": 48, "cameras": cameras}
+        for name, value in changed.items():
+            (record if name in record else cameras)[name] = value
+        (tmp_path / "splats.json").write_text(json.dumps(record))
+        return find_splats(tmp_path / "splats.ply")[1] or {}
+
+    (tmp_path / "splats.ply").touch()
+    assert found()["cameras"]["Ts_world_camera"].shape == (2, 4, 4)
+    for name, value in (
+        ("width", 0), ("width", 10**9), ("height", math.inf), ("height", "x"), ("K", [0, 1]),
+        ("K", [math.nan] * 9), ("Ts_world_camera", [[1]]), ("Ts_world_camera", [[[0] * 4] * 4]),
+    ):  # fmt: skip
+        with pytest.raises(ReconError, match=r"splats\.json"):
+            found(**{name: value})
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04" + bytes(50)])
