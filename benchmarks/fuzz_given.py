@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from benchmarks.fuzz_files import damaged
 from benchmarks.fuzz_media import Make, Odd
 from benchmarks.fuzz_scenes import change
 from recon.batch.book import Entry
+from recon.export import export_scene
 from recon.export.motion_npz import MEAN_PELVIS
 from recon.imports.safe_pickle import read_object_npy, read_pickle, read_torch
 from tests.recon.imports.files import (
@@ -28,7 +30,7 @@ from tests.recon.imports.files import (
 )
 from tests.synthetic import make_scene
 
-NUM_CHANGED, NUM_DAMAGED = 12, 4
+NUM_CHANGED, NUM_DAMAGED, NUM_COLMAP = 12, 4, 15
 Read = Callable[[Path], Any]
 Write = Callable[[Any, Path], object]
 
@@ -46,6 +48,7 @@ def given_cases() -> Iterator[Odd]:
         if program != "amass":
             twice = {"people": _doubled(), "a": 1}
             cases[f"{program}: twice, sixty times"] = partial(_of_content, program, twice)
+    cases |= {f"COLMAP damaged {seed}": partial(_colmap, seed) for seed in range(NUM_COLMAP)}
     for name, make in (cases | _lists()).items():
         yield Odd(name=name, make=make, group="files of other programs")
 
@@ -128,6 +131,17 @@ def _damaged(program: str, seed: int, folder: Path) -> list[str | Path]:
     path = _good(program, folder)
     path.write_bytes(damaged(path.read_bytes(), seed))
     return _import(program, path)
+
+
+def _colmap(seed: int, folder: Path) -> list[str | Path]:
+    """A model one file of which is damaged; of its pictures there are none."""
+    export_scene(make_scene(folder / "scene", num_frames=6), ["colmap"], folder / "out")
+    model = folder / "photos" / "sparse" / "0"
+    shutil.copytree(folder / "out" / "colmap", model)
+    files = sorted(model.glob("*.bin"))
+    file = files[seed % len(files)]
+    file.write_bytes(damaged(file.read_bytes(), seed))
+    return ["splat", "photos", "--out", "splats"]
 
 
 def _of_content(program: str, content: dict[str, Any], folder: Path) -> list[str | Path]:
