@@ -240,10 +240,11 @@ def load_colmap(model: Path, images: Path, *, scale: float = 1.0) -> Photos:
     check_binary_model(model)
     try:
         reconstruction = pycolmap.Reconstruction(str(model))
+        views = sorted(reconstruction.images.values(), key=lambda view: view.name)
     except (ValueError, RuntimeError, OSError, LookupError, MemoryError) as error:
         raise InputError(f"expected a COLMAP model in {model}, got none: {error}") from error
     pictures, empty, Ts, Ks, names = [], [], [], [], []
-    for view in sorted(reconstruction.images.values(), key=lambda view: view.name):
+    for view in views:
         file = _inside(images, view.name)
         image = _read(file)
         if image is None or not view.has_pose:
@@ -324,7 +325,7 @@ def _ignored(empty: list[np.ndarray]) -> np.ndarray | None:
 
 
 def _scaled(K: np.ndarray, scale: float) -> np.ndarray:
-    return np.diag([scale, scale, 1.0]) @ K
+    return K * np.array([[scale], [scale], [1.0]])
 
 
 def _inside(folder: Path, name: str) -> Path:
