@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,9 +63,13 @@ def compose(
     def moments() -> Iterator[Gaussians]:
         from splatting.gaussians import joined
 
+        # Where nobody is and no place either, back-ends still want something to draw.
+        someone = cast[0].avatar.gaussians
+        unseen = replace(someone, opacities=0 * someone.opacities)
         for moment in range(len(times)):
             people = [one.gaussians(moment) for one in cast]
-            yield joined([*place, *(person for person in people if person is not None)])
+            seen = [*place, *(person for person in people if person is not None)]
+            yield joined(seen or [unseen])
 
     why = f"{len(views)} frames, path {options.path}"
     with watcher.stage("compose", why) as progress:

@@ -131,6 +131,9 @@ def test_who_is_not_there_is_not_shown(scene: Scene, tmp_path: Path) -> None:
     assert call(["compose", scene.path, "-o", out, "--no-background"]) == 0
     there = [bool(blue(picture).any()) for picture in pictures(out)]
     assert there == [k in scene.world_motions[1].frame_idx for k in range(18)]
+    alone = tmp_path / "alone"
+    assert call(["compose", scene.path, "-o", alone, "--no-background", "--person", "2"]) == 0
+    assert [bool(picture.any()) for picture in pictures(alone)] == there
 
 
 def test_what_follows_a_cut_lies_in_another_world_and_is_left_out(
