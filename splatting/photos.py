@@ -163,7 +163,7 @@ def load_nerf(folder: Path, *, scale: float = 1.0) -> Photos:
         cx, cy = data.get("cx", width / 2), data.get("cy", height / 2)
         K = np.array([[fx, 0, cx], [0, data.get("fl_y", fx), cy], [0, 0, 1]], float)
         distortion = _nerf_distortion(data)
-    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"expected NeRF's transforms.json with a focal length and frames, got "
             f"{path}: {type(error).__name__} {error}"
