@@ -13,17 +13,30 @@ from itertools import pairwise
 
 import numpy as np
 
+from recon.core.errors import InputError
 from recon.core.geometry import Array, make_transform, slerp_matrices
 from recon.core.people import BodyPoses, WorldMotion
 from recon.core.rig import Rig
 
+MOST_FRAMES = 500_000
+"""Four hours and a half at 30 fps."""
 _TOLERANCE = 1e-6
 """Seconds by which times of one frame may differ."""
 
 
 def frame_times(times: Array, fps: float) -> Array:
-    """Times of frames at a fixed rate, from the first of `times` (T,) up to the last, seconds."""
-    return times[0] + np.arange(int((times[-1] - times[0]) * fps + _TOLERANCE) + 1) / fps
+    """Times of frames at a fixed rate, from the first of `times` (T,) up to the last, seconds.
+
+    Raises:
+        InputError: they would be more than a video has, in more memory than there is.
+    """
+    steps = (times[-1] - times[0]) * fps
+    if not steps < MOST_FRAMES:
+        raise InputError(
+            f"expected up to {MOST_FRAMES} frames, got {times[-1] - times[0]:g} s at {fps:g} fps; "
+            "export with a lower --fps, or run the video again with --start and --end"
+        )
+    return times[0] + np.arange(int(steps + _TOLERANCE) + 1) / fps
 
 
 def linear(times: Array, key_times: Array, values: Array, cuts: Array) -> Array:

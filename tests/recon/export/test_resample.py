@@ -92,6 +92,9 @@ def test_a_person_between_two_ticks_is_not_lost(scene):
 def test_frame_times_end_with_the_clip():
     np.testing.assert_allclose(frame_times(np.array([2.0, 2.5, 3.0]), 24)[[0, -1]], [2.0, 3.0])
     assert len(frame_times(np.array([2.0]), 24)) == 1
+    for end in (1e6, 1e300):
+        with pytest.raises(InputError, match="up to 500000 frames"):
+            frame_times(np.array([0.0, 0.04, end]), 25)
 
 
 @pytest.mark.parametrize("fps", [0.0, -24.0, float("nan"), 1e6])
