@@ -28,7 +28,7 @@ def import_gsplat(module: str = "gsplat") -> Any:
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(
             f"expected gsplat to compile itself with the CUDA toolkit (nvcc), got: {first}; "
-            "mend that, or use --backend numba"
+            "mend that, use --backend numba, or uninstall gsplat"
         ) from error
 
 
@@ -41,7 +41,7 @@ def compiled_gsplat() -> Any:
     if import_gsplat("gsplat.cuda._backend")._C is None:  # so says 1.5, and prints a warning
         raise InputError(
             "expected the CUDA toolkit (nvcc), with which gsplat compiles itself, got none; "
-            "install it, or use --backend numba"
+            "install it, use --backend numba, or uninstall gsplat"
         )
     return import_gsplat()
 
@@ -56,6 +56,8 @@ class GsplatRasterizer:
                 f"expected CUDA tensors for the gsplat rasterizer, got them on "
                 f"{gaussians.means.device}; use the backend 'numba'"
             )
+        if len(gaussians) == 0:
+            return _nothing(gaussians, cameras)
         colour, alpha, info = compiled_gsplat().rasterization(
             gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, gaussians.sh,
             cameras.Ts_camera_world, cameras.Ks, cameras.width, cameras.height,
@@ -63,6 +65,13 @@ class GsplatRasterizer:
             render_mode="RGB+D", rasterize_mode="antialiased" if antialiased else "classic",
         )  # fmt: skip
         return _drawing(colour, alpha, info)
+
+
+def _nothing(gaussians: Gaussians, cameras: Cameras) -> Drawing:
+    """What no Gaussians look like: gsplat's kernels would divide by their number."""
+    screen = gaussians.means[None, :, :2].expand(len(cameras), -1, -1)
+    blank = screen.new_zeros(len(cameras), cameras.height, cameras.width, 4) + screen.sum()
+    return _drawing(blank, blank[..., :1], {"means2d": screen, "radii": screen.detach()})
 
 
 def _drawing(colour: Tensor, alpha: Tensor, info: dict[str, Any]) -> Drawing:

@@ -244,6 +244,11 @@ def test_gsplat_s_picture_is_read_as_it_is_laid_out(monkeypatch: pytest.MonkeyPa
     assert (found.alpha == 0.5).all() and (found.depth == 4).all()
     assert found.radii_px.shape == (2, 7) and (found.radii_px == 5).all()
     assert found.screen.shape == (2, 7, 2)
+    none = replace(cloud(0).to(torch.float32), means=torch.zeros(0, 3, requires_grad=True))
+    blank = rasterize(none, cameras(2).to(torch.float32))
+    blank.colour.sum().backward()
+    assert blank.alpha.shape == found.alpha.shape and not blank.alpha.any()
+    assert blank.radii_px.shape == (2, 0) and blank.screen_gradient.shape == (2, 0, 2)
 
 
 def test_a_camera_pose_is_inverted_once() -> None:
