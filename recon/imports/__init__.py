@@ -33,7 +33,7 @@ IMPORTERS: dict[str, str] = {
 """Program to `module:function`."""
 
 _STAGES: tuple[StageName, ...] = ("video", "camera", "body", "world")
-ASSUMED_FPS = 30.0
+ASSUMED_FPS, MOST_FPS = 30.0, 1000.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,14 +67,18 @@ def import_scene(
         raise InputError(f"--from: expected one of {', '.join(IMPORTERS)}; got '{source}'")
     if not path.exists():
         raise InputError(f"expected a result of {source}, got no file {path}")
-    if fps is not None and not 0 < fps <= 1000:
+    if fps is not None and not 0 < fps <= MOST_FPS:
         raise InputError(f"--fps: expected a positive frame rate, got {fps:g}")
     from recon.imports.assemble import assemble
 
     module, function = IMPORTERS[source].split(":")
     imported: Imported = getattr(importlib.import_module(module), function)(path)
     bodies = [_body(imported, person, body_model_path) for person in imported.people]
-    rate = fps or imported.fps or ASSUMED_FPS
+    rate = fps or (ASSUMED_FPS if imported.fps is None else imported.fps)
+    if not 0 < rate <= MOST_FPS:
+        raise InputError(
+            f"expected a positive frame rate in {path}, got {rate:g}; give it as --fps"
+        )
     last = max(int(p.frame_idx[-1]) for p in imported.people)
     num_frames = last + 1 if imported.Ts_file_camera is None else len(imported.Ts_file_camera)
     times = np.arange(num_frames) / rate

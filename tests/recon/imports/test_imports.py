@@ -153,6 +153,17 @@ def test_what_is_assumed_is_said(tmp_path: Path) -> None:
         assert ("invented" in text) == (program in ("amass", "wham"))
 
 
+@pytest.mark.parametrize("rate", [0.0, -30.0, 1e9])
+def test_a_frame_rate_that_cannot_be_is_no_30_fps(rate: float, tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    write_amass(SMPLX, path)
+    with np.load(path) as file:
+        np.savez(path, **{**file, "mocap_frame_rate": np.array(rate)})
+    with pytest.raises(InputError, match="--fps"):
+        import_scene(path, "amass", tmp_path / "s")
+    assert import_scene(path, "amass", tmp_path / "s", fps=50).video.fps == pytest.approx(50)
+
+
 def test_a_gap_of_years_takes_no_memory(tmp_path: Path) -> None:
     write_wham(SMPL, tmp_path / "a.pkl", frames=np.array([*range(11), 10**10]))
     with pytest.raises(InputError, match="all but 100000 frames"):
