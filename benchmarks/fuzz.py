@@ -1,4 +1,4 @@
-"""Odd inputs, some 490: each must end in a result or in one clear line, nothing half-written.
+"""Odd inputs, some 530: each must end in a result or in one clear line, nothing half-written.
 
 All run in one process, so that they are cheap; should one kill it or hang, that is its outcome,
 and another process goes on with the next.

@@ -18,7 +18,7 @@ from benchmarks.fuzz_media import Make, Odd, encode, person, run
 from tests.recon.clips import write_clip, write_sound
 
 FPS = ("--fps", "25")
-NUM_FLIPPED = 60
+NUM_FLIPPED = 100
 
 
 def file_cases() -> Iterator[Odd]:

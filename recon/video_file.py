@@ -201,16 +201,15 @@ class _Clock:
 
 def _video_stream(container: Any, path: Path) -> Any:
     """The stream that a player would show; a song's cover and text art do not count."""
-    streams = [
-        s
-        for s in container.streams.video
-        if not s.disposition & Disposition.attached_pic and s.codec_context.name not in _TEXT_CODECS
-    ]
+    pictures = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    decoded = [s for s in pictures if s.codec_context is not None]
+    streams = [s for s in decoded if s.codec_context.name not in _TEXT_CODECS]
     if not streams:
         kinds = sorted({s.type for s in container.streams if s.type != "video"})
+        kinds += ["pictures of an unknown codec"] if len(decoded) < len(pictures) else []
         raise InputError(
             f"expected a video stream, got {' and '.join(kinds) or 'nothing readable'} in {path}; "
-            "check that it plays and is complete"
+            "check that it plays and is complete, or convert it to mp4"
         )
     best = container.streams.best("video")
     return best if best in streams else streams[0]

@@ -198,6 +198,13 @@ def test_an_edited_image_of_the_same_size_is_another_clip(tmp_path: Path) -> Non
     assert VideoReader.open(folder, VideoConfig(fps=10)).info.sha256 != before
 
 
+def test_a_codec_that_nobody_knows_is_said(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4", 4)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz").replace(b"avcC", b"zzzC"))
+    with pytest.raises(InputError, match="unknown codec"):
+        VideoReader.open(path)
+
+
 def test_folder_leaves_out_a_broken_image(tmp_path: Path) -> None:
     folder = write_images(tmp_path / "f", ["1.png", "2.png", "3.png", "4.png"])
     (folder / "2.png").write_bytes(b"")
