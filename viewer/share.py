@@ -23,6 +23,21 @@ GRAIN = 2.0**-13
 LARGEST_START = 15.0
 """Metres that the first view holds: nobody follows who goes out of it."""
 _TITLE, _END = "<title>Viser</title>", "</body>"
+_FROM_DISK = """<script>
+if (location.protocol === "file:") {
+  const Module = Worker;
+  window.Worker = class extends Module {
+    constructor(url, options) {
+      const code = new XMLHttpRequest();
+      code.open("GET", url, false);
+      code.send();
+      super("data:text/javascript," + encodeURIComponent(code.responseText), options);
+    }
+  };
+}
+</script>"""
+"""Pages from a disk may not start a worker out of a blob, and viser sorts Gaussians in one: without
+it they are drawn in any order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,9 +165,9 @@ def record(content: WebContent, detail: Detail, progress: Progress = no_progress
 
 
 def _dressed(html: str, content: WebContent) -> str:
-    """The page under the scene's name, with its plots."""
+    """The page under the scene's name, with its plots, also from a disk."""
     head, end, tail = html.rpartition(_END)
-    title = f"<title>{escape(content.world.name)}</title>"
+    title = f"<title>{escape(content.world.name)}</title>{_FROM_DISK}"
     return head.replace(_TITLE, title) + drawn_plots(content) + end + tail
 
 

@@ -1,11 +1,14 @@
 """In a real browser the body moves: with the slider where it is served, by itself where shared."""
 
 import time
+from collections.abc import Set
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from recon.core.palette import person_color
+from recon.core.splat_view import SplatCloud
 from tests.browser import opened, picture
 from tests.synthetic import make_scene
 from viewer.share import share
@@ -69,6 +72,33 @@ def test_the_body_moves_with_the_slider(content):
         assert viewer.frame == 0
         page.get_by_role("button", name="Play").click()
         wait_for_body(page, away_from(start, 20))
+
+
+class Place:
+    """Two Gaussians at the floor, nobody as an avatar."""
+
+    people = frozenset()
+
+    def place(self):
+        return SplatCloud(
+            means=np.array([[1.0, 0, 0], [2.0, 0, 0]]), opacities=np.full(2, 0.9),
+            covariances=np.tile(0.01 * np.eye(3), (2, 1, 1)), colors=np.full((2, 3), 0.5),
+        )  # fmt: skip
+
+    def cast(self, frame, without: Set[int] = frozenset()):
+        return None
+
+    def picture(self, frame, T_world_camera, K, size):
+        raise AssertionError("a browser draws for itself")
+
+
+def test_gaussians_are_sorted_from_a_disk_too(content, tmp_path):
+    path = tmp_path / "walk.html"
+    path.write_text(share(replace(content, splats=Place())).html, encoding="utf-8")
+    with opened(path.as_uri(), size=_SIZE) as page:
+        wait_for_body(page, width=_SIZE[0])
+        page.wait_for_timeout(1000)
+        assert len(page.workers) == 1, "the sorter runs"
 
 
 def test_the_shared_file_plays_from_a_disk(content, tmp_path):
