@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from recon import __version__
-from recon.avatar_motion import in_refined_motion, motion_file, save_motion
+from recon.avatar_motion import dense, in_refined_motion, motion_file, save_motion
 from recon.avatar_photos import load_person, poses_of
 from recon.core.errors import InputError
 from recon.core.geometry import rotvec_to_matrix
@@ -75,8 +75,12 @@ def avatar(
         )  # fmt: skip
         cpu = time.process_time() - started
     with watcher.stage("measure", f"{len(held_out) if held_out else 0} held-out pictures"):
-        person = in_refined_motion(loaded.person, result.motion, train.frame_idx)
-        save_motion(motion_file(out, options.person), person, scene)
+        person, file = loaded.person, motion_file(out, options.person)
+        if dense(train.times):
+            person = in_refined_motion(person, result.motion, train.frame_idx)
+            save_motion(file, person, scene)
+        else:
+            file.unlink(missing_ok=True)  # of an earlier training
         train = replace(train, poses=poses_of(person.motion, train.frame_idx))
         if held_out is not None:
             # Nothing is found on these pictures: their motion is corrected as their neighbours'.

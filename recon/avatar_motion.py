@@ -34,12 +34,21 @@ if TYPE_CHECKING:
     from splatting.avatars.motion import RefinedMotion
 
 CALM = 0.04
-"""Seconds, deviation of the mean over frames: each was corrected by a picture of its own."""
+"""Seconds, deviation of the mean over frames, or half the way from picture to picture if that is
+longer: each was corrected by itself."""
+DENSE = 0.5
+"""Seconds from picture to picture: farther apart, what they correct was measured to do frames
+between them no good."""
 FADE = 0.5
 """Seconds within which corrections end where the person is not seen."""
 BLEND = 0.12
 """Seconds over which a foot eases into a contact and out of it."""
 _TOES = [CANONICAL_JOINTS.index(f"{side}_foot") for side in ("left", "right")]
+
+
+def dense(times: Array) -> bool:
+    """Whether pictures at times (T,), seconds, tell how to correct the frames between them."""
+    return _usual_step(times) <= DENSE
 
 
 def in_refined_motion(
@@ -61,8 +70,8 @@ def in_refined_motion(
     turns, shifts = corrections.at(
         np.interp(motion.frame_idx, trained_on, np.arange(len(trained_on)))
     )
-    share = _share(times, np.interp(trained_on, motion.frame_idx, times))
-    width = CALM / float(np.median(np.diff(times)))
+    seen = np.interp(trained_on, motion.frame_idx, times)
+    share, width = _share(times, seen), max(CALM, 0.5 * _usual_step(seen)) / _usual_step(times)
     turns, shifts = (
         gaussian_filter1d(c * share.reshape(-1, *[1] * (c.ndim - 1)), width, axis=0, mode="nearest")
         for c in (turns, shifts)
@@ -104,10 +113,13 @@ def _world(scene: Scene) -> str:
 def _share(times: Array, seen: Array) -> Array:
     """How much (N,) of the corrections counts at times (N,): all as near to what was seen, (T,)
     seconds, as pictures are to each other, and none FADE seconds farther away."""
-    usual = float(np.median(np.diff(seen)))
     after = np.searchsorted(seen, times).clip(1, len(seen) - 1)
     away = np.minimum(np.abs(times - seen[after - 1]), np.abs(times - seen[after]))
-    return 1 - ease((away - usual) / FADE)
+    return 1 - ease((away - _usual_step(seen)) / FADE)
+
+
+def _usual_step(times: Array) -> float:
+    return float(np.median(np.diff(times)))
 
 
 def _standing(rig: Rig, poses: BodyPoses, motion: WorldMotion, times: Array) -> BodyPoses:

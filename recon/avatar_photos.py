@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recon.avatar_masks import MIN_PIXELS, PersonMask, SceneMasks
+from recon.avatar_motion import dense
 from recon.core.errors import InputError, StaleSceneError
 from recon.core.geometry import Array
 from recon.core.people import BodyPoses, WorldMotion
@@ -165,7 +166,8 @@ def _square(mask: PersonMask) -> Array:
 
 
 def _notes(photos: AvatarPhotos, masks: SceneMasks) -> tuple[str, ...]:
-    """What the user should know: sides that were never shown, masks that a network refused."""
+    """What the user should know: sides that were never shown, pictures too far apart to correct
+    the motion, masks that a network refused."""
     facing = photos.poses.rotations[:, 0] @ np.array([0.0, 0.0, 1.0])
     towards = photos.Ts_world_camera[:, :3, 3] - photos.poses.root
     angle = np.arctan2(facing[:, 1], facing[:, 0]) - np.arctan2(towards[:, 1], towards[:, 0])
@@ -175,6 +177,9 @@ def _notes(photos: AvatarPhotos, masks: SceneMasks) -> tuple[str, ...]:
         notes += (
             f"the person is seen from {45 * len(covered)} of 360 degrees: the rest is a guess",
         )
+    if not dense(photos.times):
+        notes += ("its pictures are too far apart in time to refine the motion between them: it "
+                  "stays the scene's; use more --frames",)  # fmt: skip
     if masks.disagreed:
         notes += (f"the mask network was not believed in {len(masks.disagreed)} frames",)
     return notes

@@ -102,8 +102,9 @@ class Avatar(AvatarOptions):
     """Make an avatar of one person that any motion can move (see `recon animate`).
 
     Writes person_N.npz (the avatar), person_N_motion.npz (the person's motion as the pictures
-    corrected it, which compose and animate then show), person_N.json (PSNR and SSIM on held-out
-    frames, what was never seen) and person_N.jpg (frames beside ours, and views around).
+    corrected it, where they are dense enough, which compose and animate then show), person_N.json
+    (PSNR and SSIM on held-out frames, what was never seen) and person_N.jpg (frames beside ours,
+    and views around).
     """
 
     scene: Positional[Path]

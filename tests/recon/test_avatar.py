@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from recon.avatar import training_config
+from recon.avatar_motion import motion_file
 from recon.avatar_photos import load_person
 from recon.core.scene import Scene
 from recon.options_avatars import AvatarOptions
@@ -80,6 +81,21 @@ def test_a_scene_becomes_an_avatar_with_its_figures(scene: Scene) -> None:
     (shown,) = scene_performers(scene)
     away = shown.clip.poses.root - scene.world_motions[0].poses_world.root
     assert 1e-4 < np.abs(away).max() < 0.1, "in the motion that was refined with it"
+
+
+def test_pictures_far_apart_leave_the_motion_as_it_is(
+    scene: Scene,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("recon.avatar_motion.DENSE", 0.03)
+    file = motion_file(tmp_path, 1)
+    file.write_text("of an earlier training")
+    short = ["--iterations", "4", *SHORT[2:]]
+    assert call(["avatar", scene.path, "--out", tmp_path, *short]) == 0
+    assert "stays the scene's; use more --frames" in capsys.readouterr().err
+    assert not file.exists() and (tmp_path / "person_1.npz").exists()
 
 
 def test_the_networks_mode_leaves_looks_that_depend_on_the_pose(
