@@ -7,10 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recon.core.checks import check_array, check_indices
+from recon.core.checks import check_array, check_indices, check_range
 from recon.core.geometry import Array
 from recon.core.people import NUM_JOINTS, BodyPoses
 from recon.core.skeletons import CANONICAL_PARENTS
+
+_WEIGHTS = (-0.01, 1.01)
+"""Skinning weights, with room for rounding."""
+_MOST_METRES = 1000.0
+"""No body is larger; the square of a number like 1e30 is none that a mesh can hold."""
 
 
 def forward_kinematics(
@@ -73,6 +78,12 @@ class Rig:
         check_array("indices", self.indices, self.weights.shape, np.integer)
         check_array("sole_joints", self.sole_joints, (4,), np.integer)
         check_array("sole_points", self.sole_points, (4, 3))
+        check_range("weights", float(self.weights.min(initial=0.0)), *_WEIGHTS)
+        check_range("weights", float(self.weights.max(initial=0.0)), *_WEIGHTS)
+        for name in ("rest_joints", "bind_vertices", "Ts_joint_bind", "sole_points"):
+            check_range(
+                name, float(np.abs(getattr(self, name)).max(initial=0.0)), 0.0, _MOST_METRES
+            )
         check_indices("faces", self.faces, num_vertices)
         check_indices("indices", self.indices, NUM_JOINTS)
         check_indices("sole_joints", self.sole_joints, NUM_JOINTS)

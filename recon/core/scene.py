@@ -164,7 +164,9 @@ class Scene:
     @property
     def camera(self) -> CameraTrajectory:
         """Intrinsics and trajectory in the slam frame."""
-        return self._load("camera", "camera.npz", CameraTrajectory)[0]
+        camera = self._load("camera", "camera.npz", CameraTrajectory)[0]
+        self._check_cameras("camera", len(camera.Ts_slam_camera))
+        return camera
 
     @property
     def keyframe_depth(self) -> KeyframeDepth | None:
@@ -202,7 +204,9 @@ class Scene:
     @property
     def placement(self) -> WorldPlacement:
         """Metric scale, gravity and floor, and the camera in the world."""
-        return self._load("world", "placement.npz", WorldPlacement)[0]
+        placement = self._load("world", "placement.npz", WorldPlacement)[0]
+        self._check_cameras("world", len(placement.Ts_world_camera))
+        return placement
 
     @property
     def world_motions(self) -> list[WorldMotion]:
@@ -239,6 +243,11 @@ class Scene:
             raise self._unlike(
                 stage, f"people in the {frames} frames of the video", f"frame {last}"
             )
+
+    def _check_cameras(self, stage: StageName, count: int) -> None:
+        """Raises StaleSceneError unless every frame of the video has its camera."""
+        if count != (frames := len(self.video.times)):
+            raise self._unlike(stage, f"cameras for the {frames} frames of the video", count)
 
     def _check_poses(self, stage: StageName, people: Sequence[BodyPoses]) -> None:
         """Raises StaleSceneError for joints that are not turned but squeezed or mirrored.

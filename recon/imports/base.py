@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from recon.core.camera import Intrinsics
-from recon.core.checks import check_array
+from recon.core.checks import check_array, check_rotations
 from recon.core.errors import InputError
 from recon.core.geometry import R_YUP_ZUP, Array, rotvec_to_matrix
 from recon.core.people import NUM_JOINTS
@@ -34,6 +34,7 @@ class Placed:
 
     def __post_init__(self) -> None:
         check_array("global_orient", self.global_orient, (len(self.transl), 3, 3))
+        check_rotations("global_orient", self.global_orient)
         check_array("transl", self.transl, (None, 3))
 
 
@@ -56,8 +57,9 @@ class ImportedPerson:
         n = len(self.frame_idx)
         check_array("frame_idx", self.frame_idx, (n,), np.integer)
         check_array("body", self.body, (n, NUM_JOINTS - 1, 3, 3))
+        check_rotations("body", self.body)
         check_array("betas", self.betas, (None,))
-        if n == 0 or np.any(np.diff(self.frame_idx) <= 0) or self.frame_idx[0] < 0:
+        if n == 0 or np.any(np.diff(self.frame_idx) <= 0) or self.frame_idx.min() < 0:
             raise InputError("expected frames in increasing order, got none or others")
         if self.frame_idx[-1] - n >= MOST_GAPS:
             raise InputError(

@@ -210,6 +210,8 @@ EVIL_ARRAYS: dict[str, tuple[str, str, object, str]] = {
         "placement.npz", "0.Ts_world_camera", np.zeros((4, 4, 4)), "placement",
     ),
     "bones that do not exist": ("rigs.npz", "0.sole_joints", np.array([0, 1, 2, 99]), "rigs"),
+    "a body larger than a town": ("rigs.npz", "0.rest_joints", np.full((52, 3), 1e30), "rigs"),
+    "skin that flies": ("rigs.npz", "0.weights", np.full((2792, 6), 1e30, np.float32), "rigs"),
     "frames before the first": ("world.npz", "0.frame_idx", np.arange(4) - 1, "world_motions"),
     "endless items": ("world.npz", "count", 10**12, "world_motions"),
     "fewer than no items": ("world.npz", "count", -1, "world_motions"),
@@ -257,6 +259,11 @@ EVIL_PEOPLE: dict[str, tuple[str, str, object, str]] = {
         "world.npz", "0.poses_world.rotations", np.zeros((4, 52, 3, 3)), "world_motions"
     ),
     "no number": ("body.npz", "0.track_id", "one", "rigs"),
+    "cameras of another clip": ("camera.npz", "0.Ts_slam_camera", np.tile(np.eye(4), (9, 1, 1)),
+                                "camera"),
+    "cameras of another world": (
+        "placement.npz", "0.Ts_world_camera", np.tile(np.eye(4), (9, 1, 1)), "placement"
+    ),
 }  # fmt: skip
 
 

@@ -164,6 +164,16 @@ def test_a_frame_rate_that_cannot_be_is_no_30_fps(rate: float, tmp_path: Path) -
     assert import_scene(path, "amass", tmp_path / "s", fps=50).video.fps == pytest.approx(50)
 
 
+def test_matrices_that_are_no_rotations(tmp_path: Path) -> None:
+    write_tram(SMPL, tmp_path)
+    path = tmp_path / "hps" / "hps_track_0.npy"
+    content = np.load(path, allow_pickle=True).item()
+    content["pred_rotmat"] *= 0
+    np.save(path, content, allow_pickle=True)
+    with pytest.raises(InputError, match="expected rotations"):
+        import_scene(path, "tram", tmp_path / "s")
+
+
 def test_a_gap_of_years_takes_no_memory(tmp_path: Path) -> None:
     write_wham(SMPL, tmp_path / "a.pkl", frames=np.array([*range(11), 10**10]))
     with pytest.raises(InputError, match="all but 100000 frames"):
