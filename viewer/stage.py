@@ -83,9 +83,10 @@ class Stage:
         for person in self.world.people:
             if (row := person.row(frame)) is not None:
                 self._show_person(person, row)
-        splats = self.content.splats
-        if self.avatars and splats is not None and (people := splats.cast(frame)) is not None:
-            self._add_splats("avatars", people)
+        if (splats := self.content.splats) is not None and self.avatars:
+            people = splats.cast(frame, without=self.avatars - self.shown["mesh"])
+            if people is not None:
+                self._add_splats("avatars", people)
         if self.through_camera:
             return
         if "camera" in self.scene_kinds:
