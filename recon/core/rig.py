@@ -12,8 +12,8 @@ from recon.core.geometry import Array
 from recon.core.people import NUM_JOINTS, BodyPoses
 from recon.core.skeletons import CANONICAL_PARENTS
 
-_WEIGHTS = (-0.01, 1.01)
-"""Skinning weights, with room for rounding."""
+_ROUNDING = 0.01
+"""Of skinning weights and their sums."""
 _MOST_METRES = 1000.0
 """No body is larger; the square of a number like 1e30 is none that a mesh can hold."""
 
@@ -78,8 +78,10 @@ class Rig:
         check_array("indices", self.indices, self.weights.shape, np.integer)
         check_array("sole_joints", self.sole_joints, (4,), np.integer)
         check_array("sole_points", self.sole_points, (4, 3))
-        check_range("weights", float(self.weights.min(initial=0.0)), *_WEIGHTS)
-        check_range("weights", float(self.weights.max(initial=0.0)), *_WEIGHTS)
+        sums = self.weights.sum(axis=1)
+        check_range("weights", float(self.weights.min(initial=0.0)), -_ROUNDING, 1.0 + _ROUNDING)
+        check_range("sums of weights", float(sums.min(initial=1.0)), 1.0 - _ROUNDING, 1.0)
+        check_range("sums of weights", float(sums.max(initial=1.0)), 1.0, 1.0 + _ROUNDING)
         for name in ("rest_joints", "bind_vertices", "Ts_joint_bind", "sole_points"):
             check_range(
                 name, float(np.abs(getattr(self, name)).max(initial=0.0)), 0.0, _MOST_METRES

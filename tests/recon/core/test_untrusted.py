@@ -212,6 +212,7 @@ EVIL_ARRAYS: dict[str, tuple[str, str, object, str]] = {
     "bones that do not exist": ("rigs.npz", "0.sole_joints", np.array([0, 1, 2, 99]), "rigs"),
     "a body larger than a town": ("rigs.npz", "0.rest_joints", np.full((52, 3), 1e30), "rigs"),
     "skin that flies": ("rigs.npz", "0.weights", np.full((2792, 6), 1e30, np.float32), "rigs"),
+    "skin that no bone holds": ("rigs.npz", "0.weights", np.zeros((2792, 6), np.float32), "rigs"),
     "frames before the first": ("world.npz", "0.frame_idx", np.arange(4) - 1, "world_motions"),
     "endless items": ("world.npz", "count", 10**12, "world_motions"),
     "fewer than no items": ("world.npz", "count", -1, "world_motions"),
