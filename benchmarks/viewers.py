@@ -29,9 +29,8 @@ def measure(quick: bool, pictures: Path | None) -> Iterator[Row]:
     with TemporaryDirectory() as folder:
         out = str(pictures or folder)
         drawn = _run([], "headless", out)
-        screen = ["xvfb-run", "-a", "-s", f"-screen 0 1400x900x24 -fbdir {folder}"]
         shown, empty = (
-            _run(screen, which, folder, "5" if quick else "15") for which in ("window", "empty")
+            _played(Path(folder) / which, 5 if quick else 15) for which in ("window", "empty")
         )
     update, whole = drawn["update_ms"], drawn["picture_ms"]
     yield row("vertices of each of two people", drawn["vertices"], "")
@@ -46,6 +45,13 @@ def measure(quick: bool, pictures: Path | None) -> Iterator[Row]:
         yield row(f"{name}: pictures on the screen by the clock", found["pictures"], "1/s")
         yield row(f"{name}: all threads, a picture", found["cost_ms"], "ms CPU")
         yield row(f"{name}: processes that wanted a core", found["load"], "")
+
+
+def _played(out: Path, seconds: int) -> dict[str, float]:
+    """A window on a screen of its own; Xvfb deletes its files some time after its end."""
+    out.mkdir()
+    screen = ["xvfb-run", "-a", "-s", f"-screen 0 1400x900x24 -fbdir {out}"]
+    return _run(screen, out.name, str(out), str(seconds))
 
 
 def _run(before: list[str], *words: str) -> dict[str, float]:

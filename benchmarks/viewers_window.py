@@ -118,7 +118,11 @@ def window(out: Path, seconds: float, *, empty: bool) -> None:
         application.post_to_main_thread(shown.window, shown.toggle)
         time.sleep(2)
         before, cost, started = len(updates), time.process_time(), time.perf_counter()
-        pictures = _pictures(out / "Xvfb_screen0", seconds)
+        try:
+            pictures = _pictures(out / "Xvfb_screen0", seconds)
+        except OSError as error:
+            print(error, file=sys.stderr, flush=True)
+            os._exit(1)
         took = time.perf_counter() - started
         found = {
             "updates": (len(updates) - before) / took, "pictures": pictures / took,
