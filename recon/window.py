@@ -12,7 +12,7 @@ from recon.core.errors import ReconError
 from recon.core.scene import Scene
 from recon.runner import Watcher
 from viewer.stage import Content
-from viewer.world import World
+from viewer.world import World, check_frame
 
 _MOST_HEIGHT, _JPEG_QUALITY = 720, 88
 
@@ -71,23 +71,25 @@ def window_content(scene: Scene, watcher: Watcher) -> Content:
     )  # fmt: skip
 
 
-def open_window(paths: list[Path], watcher: Watcher) -> None:
-    """Shows a scene, or two side by side, until the window is closed.
+def open_window(paths: list[Path], watcher: Watcher, *, frame: int = 0) -> None:
+    """Shows a scene from a frame on, or two side by side, until the window is closed.
 
     Screenshots and videos of the window are written where it was opened.
 
     Raises:
-        InputError: no scene there, or more than two. ReconError: no window can be opened.
+        InputError: no scene there, more than two, or no such frame.
+        ReconError: no window can be opened.
     """
     from recon.export.mp4 import Mp4Writer
     from viewer.app import view
     from viewer.system import check_display, load_open3d
 
     scenes = [Scene.open(path) for path in paths]
+    check_frame(scenes[0], frame)
     load_open3d()  # before the work, so that what is missing is said at once
     check_display()
     contents = [window_content(scene, watcher) for scene in scenes]
     view(
-        contents, folder=Path.cwd(),
+        contents, folder=Path.cwd(), frame=frame,
         open_video=lambda path, size, fps: Mp4Writer(path, size, fps=fps),
     )  # fmt: skip

@@ -38,11 +38,14 @@ _REDRAW_SECONDS = 1.5
 window is drawn again for this long after its last change."""
 
 
-def view(contents: Sequence[Content], *, folder: Path, open_video: OpenVideo) -> None:
+def view(
+    contents: Sequence[Content], *, folder: Path, open_video: OpenVideo, frame: int = 0
+) -> None:
     """Opens a window with a scene's world, or two side by side, and returns when it is closed.
 
     Args:
         folder: for screenshots and videos of the window. open_video: makes the latter.
+        frame: of the first scene, on show at the start.
 
     Raises:
         InputError: no scene, or more than two. MissingDependencyError: Open3D is not installed.
@@ -54,7 +57,7 @@ def view(contents: Sequence[Content], *, folder: Path, open_video: OpenVideo) ->
     check_display()
     application = open3d.visualization.gui.Application.instance
     application.initialize()
-    ViewerWindow(open3d, contents, recorder=Recorder(folder, open_video))
+    ViewerWindow(open3d, contents, recorder=Recorder(folder, open_video)).show(frame)
     application.run()
 
 

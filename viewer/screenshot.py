@@ -14,7 +14,7 @@ from recon.core.raster import Raster, Surface
 from recon.core.scene import Scene
 from recon.core.splat_view import SplatPicture, SplatStage
 from recon.core.storage import write_atomic
-from viewer.world import Segments, World, look_at
+from viewer.world import Segments, World, check_frame, look_at
 
 BACKGROUND = (243, 244, 246)
 GRID_COLOR = (205, 208, 214)
@@ -42,12 +42,8 @@ def screenshot(
         InputError: no such frame, or a file type that cannot be written.
         StaleSceneError: a stage has not run.
     """
+    check_frame(scene, frame)
     world = World.from_scene(scene)
-    if not 0 <= frame < len(world.times):
-        raise InputError(
-            f"--frame: expected 0 to {len(world.times) - 1}, got {frame}; "
-            f"the scene has {len(world.times)} frames"
-        )
     path = Path(path)
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise InputError(f"--screenshot: expected a name that ends in .png or .jpg, got {path}")

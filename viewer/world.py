@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from recon.core.camera import Intrinsics
+from recon.core.errors import InputError
 from recon.core.geometry import Array, make_transform, transform_points
 from recon.core.palette import nice_step, person_color
 from recon.core.people import BodyPoses, WorldMotion, row_at
@@ -191,6 +192,15 @@ class World:
         direction = np.array([*back, 0.5])
         distance = margin * radius / np.sin(np.deg2rad(fov_deg) / 2)
         return center + distance * direction / np.linalg.norm(direction), center
+
+
+def check_frame(scene: Scene, frame: int) -> None:
+    """Raises InputError unless the scene's video has such a frame."""
+    count = len(scene.video.times)
+    if not 0 <= frame < count:
+        raise InputError(
+            f"--frame: expected 0 to {count - 1}, got {frame}; the scene has {count} frames"
+        )
 
 
 def look_at(eye: Array, target: Array) -> Array:

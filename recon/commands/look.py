@@ -25,7 +25,7 @@ class View:
     screenshot: Path | None = None
     """Write this PNG instead of opening a window."""
     frame: int = 0
-    """Frame of the screenshot."""
+    """Frame of the screenshot, or the one that the window opens at."""
 
     def main(self) -> None:
         from recon.console import TerminalWatcher
@@ -39,7 +39,7 @@ class View:
         if self.screenshot is None:
             from recon.window import open_window
 
-            open_window(list(self.scenes), TerminalWatcher())
+            open_window(list(self.scenes), TerminalWatcher(), frame=self.frame)
         else:
             from recon.scene_splats import find_scene_splats
             from viewer.screenshot import screenshot

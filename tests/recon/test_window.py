@@ -7,7 +7,7 @@ import pytest
 
 from recon.core.errors import InputError
 from recon.runner import Silent
-from recon.window import FrameStore, window_content
+from recon.window import FrameStore, open_window, window_content
 from tests.synthetic import make_scene
 
 
@@ -68,3 +68,8 @@ def test_a_video_that_is_gone_is_told_and_the_rest_is_shown(tmp_path):
     content = window_content(make_scene(tmp_path / "s", num_frames=6), listener)
     assert content.picture is None and len(content.world.people) == 1
     assert len(listener.notes) == 1 and "left out" in listener.notes[0]
+
+
+def test_a_frame_that_the_scene_lacks_is_named_before_anything_opens(scene):
+    with pytest.raises(InputError, match="--frame: expected 0 to 11, got 12"):
+        open_window([scene.path], Silent(), frame=12)
