@@ -10,13 +10,13 @@ import numpy as np
 
 from recon.core.camera import Intrinsics
 from recon.core.geometry import Array, invert_transform, make_transform, transform_points
+from recon.core.palette import BACKGROUND
 from recon.core.placed import PlacedCamera
 from recon.core.raster import Raster
 from viewer.world import Segments, frustum, look_at
 
 PATH_COLOR = (213, 94, 0)
 START_COLOR = (0, 158, 115)
-BACKGROUND = (243, 244, 246)
 _FOV_DEG, _TOP_FOV_DEG = 50.0, 3.0
 _SUPERSAMPLING = 2
 _MAX_FRUSTA = 12

@@ -10,13 +10,13 @@ import numpy as np
 from recon.core.camera import Intrinsics
 from recon.core.errors import InputError
 from recon.core.geometry import Array, invert_transform, transform_points
+from recon.core.palette import BACKGROUND
 from recon.core.raster import Raster, Surface
 from recon.core.scene import Scene
 from recon.core.splat_view import SplatPicture, SplatStage
 from recon.core.storage import write_atomic
 from viewer.world import Segments, World, check_frame, look_at
 
-BACKGROUND = (243, 244, 246)
 GRID_COLOR = (205, 208, 214)
 CAMERA_COLOR = (70, 74, 84)
 FOV_DEG = 50.0

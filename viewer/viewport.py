@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from recon.core.geometry import Array, invert_transform
+from recon.core.palette import BACKGROUND
 from viewer import views
-from viewer.screenshot import BACKGROUND, FOV_DEG
+from viewer.screenshot import FOV_DEG
 from viewer.stage import Content, Stage
 
 _SAMPLES = 4

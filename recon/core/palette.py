@@ -18,6 +18,9 @@ PERSON_COLORS: tuple[tuple[int, int, int], ...] = (
 Source: Okabe and Ito, "Color Universal Design", 2008, without black.
 """
 
+BACKGROUND = (243, 244, 246)
+"""RGB behind a world, wherever it is shown."""
+
 
 def person_color(track_id: int) -> tuple[int, int, int]:
     """The RGB colour of a person, repeating after seven people."""

@@ -8,8 +8,9 @@ import pytest
 
 from recon.core.errors import InputError, StaleSceneError
 from recon.core.geometry import invert_transform, transform_points
+from recon.core.palette import BACKGROUND
 from tests.synthetic import make_scene
-from viewer.screenshot import BACKGROUND, FOV_DEG, render, screenshot
+from viewer.screenshot import FOV_DEG, render, screenshot
 from viewer.world import World, look_at
 
 
