@@ -104,7 +104,7 @@ def share(
 ) -> SharedPage:  # fmt: skip
     """The scene as a page of at most `max_mb` megabytes, with as much in it as fits.
 
-    Avatars are left out: they are new Gaussians in every frame.
+    Avatars are carried in parts, and left out where there is no room for them.
 
     Args:
         fps: moments a second at most; default all frames, as far as they fit.

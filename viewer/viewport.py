@@ -30,7 +30,8 @@ its depth."""
 def draw_plainly(target: Any) -> None:
     """Plain colours straight to the screen: no light, tones, shadows or textured backdrop.
 
-    A software graphics card draws an Open3DScene so at six times the rate.
+    A software graphics card draws an Open3DScene at four times the rate without the former, and
+    a still picture of two people in 41 instead of 75 ms without the backdrop.
     """
     target.view.set_post_processing(False)
     target.view.set_ambient_occlusion(False)
