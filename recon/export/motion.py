@@ -35,8 +35,8 @@ class ExportPerson:
     motion: WorldMotion
     rig: Rig
     times: Array
+    fps: float
     jaw_open: Array | None = None
-    fps: float = 30.0
     cuts: Array = field(default_factory=lambda: np.zeros(0))
     resampled: bool = False
 
@@ -56,8 +56,8 @@ def export_people(scene: Scene, fps: float | None = None) -> list[ExportPerson]:
                 motion=motion,
                 rig=rigs[motion.track_id],
                 times=video.times[motion.frame_idx],
-                jaw_open=cameras[motion.track_id].jaw_open,
                 fps=video.fps,
+                jaw_open=cameras[motion.track_id].jaw_open,
                 cuts=cuts,
             )
         )

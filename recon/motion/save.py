@@ -16,6 +16,8 @@ from recon.motion.clip import MotionClip
 def save_motion(clip: MotionClip, path: Path) -> None:
     """Writes a clip as an AMASS (SMPL-X) .npz at its median frame rate, with betas of zero.
 
+    A single pose, which has none, is written at one frame per second.
+
     Contacts (of the clip's own frames) are beside it as `contacts`; props and the rig are not.
     """
     n = len(clip.times)
@@ -26,7 +28,9 @@ def save_motion(clip: MotionClip, path: Path) -> None:
         poses_world=clip.poses, joints_world=clip.rig.joints(clip.poses)[1],
         feet_world=clip.rig.soles(clip.poses), contacts=contacts,
     )  # fmt: skip
-    person = ExportPerson(name=clip.name, motion=motion, rig=clip.rig, times=clip.times)
+    person = ExportPerson(
+        name=clip.name, motion=motion, rig=clip.rig, times=clip.times, fps=1.0
+    )  # fmt: skip
     arrays = {key: np.asarray(value) for key, value in amass_arrays(person, path.name).items()}
     if clip.contacts is not None:
         arrays["contacts"] = clip.contacts

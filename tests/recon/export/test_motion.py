@@ -17,14 +17,14 @@ from recon.export.motion import (
 from tests.synthetic import toy_rig, walking_poses
 
 
-def person(times, poses, **more):
+def person(times, poses, *, fps=50.0, **more):
     rig, n = toy_rig(), len(times)
     motion = WorldMotion(
         track_id=1, frame_idx=np.arange(n), observed=np.ones(n, bool),
         shape=BodyShape(model="toy", names=(), values=np.zeros(0)), poses_world=poses,
         joints_world=rig.joints(poses)[1], feet_world=rig.soles(poses), contacts=np.zeros((n, 4)),
     )  # fmt: skip
-    return ExportPerson(name="person1", motion=motion, rig=rig, times=times, **more)
+    return ExportPerson(name="person1", motion=motion, rig=rig, times=times, fps=fps, **more)
 
 
 @pytest.mark.parametrize("fps", [10.0, 24000 / 1001, 30000 / 1001, 60.0])
